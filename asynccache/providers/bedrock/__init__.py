@@ -1,0 +1,1 @@
+"""AWS Bedrock: Converse and Invoke, over signed requests and event-stream frames."""
