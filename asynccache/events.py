@@ -1,0 +1,198 @@
+"""What can happen while an answer streams in: one flat, closed union of small frozen Structs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final
+
+import msgspec
+
+from asynccache.reply import FinishReason, Usage
+
+if TYPE_CHECKING:
+    from asynccache.request import Request
+
+__all__ = [
+    "CitationDelta",
+    "Event",
+    "Finished",
+    "LogprobsDelta",
+    "ProviderBlock",
+    "ReasoningDelta",
+    "Recorder",
+    "RedactedReasoning",
+    "RefusalDelta",
+    "ReportedUsage",
+    "SignatureDelta",
+    "Started",
+    "TextDelta",
+    "ToolCallFragment",
+    "Unknown",
+    "Usage",
+]
+
+
+@final
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider has begun to answer; the first event of an answer, and the first again where facts come late."""
+
+    id: str = ""
+    model: str = ""
+    """The model that answers, as the provider names it."""
+    created: int = 0
+    """Seconds since 1970; 0 where the provider does not say."""
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    raw: Any = None
+
+
+@final
+class TextDelta(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the answer's text."""
+
+    text: str
+    index: int = 0
+    """Which of the ``n`` answers it belongs to."""
+    raw: bytes | None = None
+    """The provider's own event that it came in."""
+
+
+@final
+class RefusalDelta(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the model's refusal."""
+
+    text: str
+    index: int = 0
+    raw: bytes | None = None
+
+
+@final
+class ReasoningDelta(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the model's visible reasoning."""
+
+    text: str
+    block: int | None = None
+    """The position of the thinking block, where reasoning comes in blocks (Anthropic)."""
+    index: int = 0
+    raw: bytes | None = None
+
+
+@final
+class SignatureDelta(msgspec.Struct, frozen=True, gc=False):
+    """The signature of a thinking block, to be sent back with it."""
+
+    signature: str
+    block: int
+    index: int = 0
+    raw: bytes | None = None
+
+
+@final
+class RedactedReasoning(msgspec.Struct, frozen=True, gc=False):
+    """A thinking block that only the provider can read, to be sent back as it is."""
+
+    data: str
+    block: int
+    index: int = 0
+    raw: bytes | None = None
+
+
+@final
+class ToolCallFragment(msgspec.Struct, frozen=True, gc=False):
+    """A piece of a call of one of the caller's tools; ``id`` and ``name`` come with the first piece."""
+
+    call: int
+    """The position among the answer's tool calls, from 0."""
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    index: int = 0
+    raw: bytes | None = None
+
+
+@final
+class CitationDelta(msgspec.Struct, frozen=True):
+    """A source that the model names for what it said, in the provider's words."""
+
+    citation: Any
+    index: int = 0
+    raw: bytes | None = None
+
+
+@final
+class ProviderBlock(msgspec.Struct, frozen=True):
+    """A whole block that is none of the above: what the provider's own tools did, audio, images."""
+
+    block: dict[str, Any]
+    index: int = 0
+    raw: bytes | None = None
+
+
+@final
+class LogprobsDelta(msgspec.Struct, frozen=True):
+    """Log-probabilities of the tokens just said."""
+
+    logprobs: Any
+    index: int = 0
+    raw: bytes | None = None
+
+
+@final
+class Finished(msgspec.Struct, frozen=True, gc=False):
+    """One answer is complete."""
+
+    reason: FinishReason
+    native: str | None = None
+    """The provider's own word."""
+    index: int = 0
+    raw: bytes | None = None
+
+
+@final
+class ReportedUsage(msgspec.Struct, frozen=True):
+    """What the provider said about tokens, in its own words; may come often, each replacing the last."""
+
+    raw: Any
+    """The provider's usage object, untouched."""
+    part: str = "final"
+    """Which part of the answer said it; parts add facts, repetitions of a part replace it."""
+
+
+@final
+class Unknown(msgspec.Struct, frozen=True):
+    """An event that this version has no name for; nothing is lost."""
+
+    name: str
+    raw: Any
+
+
+Event: TypeAlias = (
+    Started
+    | TextDelta
+    | RefusalDelta
+    | ReasoningDelta
+    | SignatureDelta
+    | RedactedReasoning
+    | ToolCallFragment
+    | CitationDelta
+    | ProviderBlock
+    | LogprobsDelta
+    | Finished
+    | ReportedUsage
+    | Unknown
+    | Usage
+)
+
+
+class Recorder(Protocol):
+    """Who wants to know of every attempt: told before a byte leaves and once when it is over."""
+
+    def open(self, attempt_id: str, request: Request, /) -> None:
+        """An attempt is about to be sent."""
+
+    def settle(
+        self, attempt_id: str, usage: Usage, model: str | None, error: BaseException | None, /
+    ) -> None:
+        """The attempt is over; *error* is None for a whole answer and for one that the caller let go.
+
+        Called exactly once for every `open`, whatever ends the attempt; never awaits, never raises.
+        """

@@ -1,0 +1,154 @@
+"""Bytes to server-sent events, by the WHATWG rules; any split of the bytes gives the same events."""
+
+from __future__ import annotations
+
+from typing import final
+
+from asynccache.errors import ResponseTooLargeError
+from asynccache.stream import Emit
+
+__all__ = ["MAX_EVENT", "SSEDecoder"]
+
+MAX_EVENT = 16 * 1024 * 1024
+"""The largest event taken, in bytes."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@final
+class SSEDecoder:
+    """A machine from bytes to the data of each event.
+
+    While an event's data is emitted, ``event`` is its name (``"message"`` where it has none) and
+    ``last_event_id`` the id that stands. Field names and values are bytes as received: invalid UTF-8 is
+    the business of who reads them.
+
+    The usual case, events of one ``data:`` line each (perhaps after an ``event:`` line) with LF line
+    ends, is cut in bulk; all else goes line by line, with the same result.
+    """
+
+    __slots__ = ("_after_cr", "_buffer", "_data", "_head", "_max", "_name", "_scanned", "event", "last_event_id", "retry")
+
+    def __init__(self, max_event: int = MAX_EVENT) -> None:
+        self.event = "message"
+        self.last_event_id = ""
+        self.retry: int | None = None
+        self._max = max_event
+        self._buffer = bytearray()  # the unfinished line
+        self._scanned = 0  # how much of it is known to hold no line end
+        self._data: list[bytes] = []
+        self._name = b""
+        self._head: bytes | None = b""  # the first three bytes, until it is known whether they are a BOM
+        self._after_cr = False
+
+    def feed(self, chunk: bytes, emit: Emit[bytes]) -> None:
+        """Take any piece of the stream, emit the data of every event that it completes.
+
+        Raises:
+            ResponseTooLargeError: an event is larger than the limit.
+        """
+        if self._head is not None:
+            chunk = self._skip_bom(chunk)
+        if not chunk:
+            return
+        if self._after_cr:
+            self._after_cr = False
+            if chunk[0] == 10:
+                chunk = chunk[1:]
+        if not self._buffer and not self._data and not self._name and b"\r" not in chunk:
+            chunk = self._feed_whole_events(chunk, emit)
+        if chunk:
+            self._feed_lines(chunk, emit)
+
+    def flush(self, emit: Emit[bytes]) -> None:
+        """The stream is at its end: an event without its blank line is dropped, as the rules have it."""
+
+    @property
+    def rest(self) -> bytes | None:
+        """The data of an event that lacks only its blank line; None when there is no such event."""
+        data = list(self._data)
+        if self._buffer.startswith(b"data:"):
+            value = bytes(self._buffer[5:])
+            data.append(value[1:] if value.startswith(b" ") else value)
+        return b"\n".join(data) if data else None
+
+    def _skip_bom(self, chunk: bytes) -> bytes:
+        head = (self._head or b"") + chunk
+        if len(head) < 3 and _BOM.startswith(head):
+            self._head = head
+            return b""
+        self._head = None
+        return head[3:] if head.startswith(_BOM) else head
+
+    def _feed_whole_events(self, chunk: bytes, emit: Emit[bytes]) -> bytes:
+        """Emit the events that are whole within *chunk*; returns what is left for the line parser."""
+        end = chunk.rfind(b"\n\n")
+        if end < 0:
+            return chunk
+        tail = chunk[end + 2 :]
+        for block in chunk[:end].split(b"\n\n"):
+            if block.startswith(b"data: ") and b"\n" not in block:
+                emit(block[6:])
+            elif block.startswith(b"event: ") and block.count(b"\n", 7) == 1 and b"\ndata: " in block:
+                name, _, data = block.partition(b"\ndata: ")
+                self.event = name[7:].decode("utf-8", "replace") or "message"
+                emit(data)
+                self.event = "message"
+            else:
+                self._feed_lines(block + b"\n\n", emit)
+        return tail
+
+    def _feed_lines(self, chunk: bytes, emit: Emit[bytes]) -> None:
+        self._buffer += chunk
+        if len(self._buffer) > self._max:
+            self._check_size()
+        if b"\n" not in chunk and b"\r" not in chunk:
+            self._scanned = len(self._buffer)
+            return
+        text = bytes(self._buffer)
+        if b"\r" in chunk:
+            if text.endswith(b"\r"):
+                self._after_cr = True  # an LF at the start of the next piece belongs to this line end
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = text.split(b"\n")
+        self._buffer = bytearray(rest)
+        self._scanned = len(rest)
+        for line in lines:
+            self._line(line, emit)
+
+    def _line(self, line: bytes, emit: Emit[bytes]) -> None:
+        if not line:
+            self._dispatch(emit)
+            return
+        field, _, value = line.partition(b":")
+        if value.startswith(b" "):
+            value = value[1:]
+        if field == b"data":
+            self._data.append(value)
+            if sum(map(len, self._data)) > self._max:
+                self._too_large()
+        elif field == b"event":
+            self._name = value
+        elif field == b"id":
+            if b"\0" not in value:
+                self.last_event_id = value.decode("utf-8", "replace")
+        elif field == b"retry" and value.isdigit() and len(value) < 16:
+            self.retry = int(value)
+
+    def _dispatch(self, emit: Emit[bytes]) -> None:
+        data, name = self._data, self._name
+        self._data, self._name = [], b""
+        if not data:
+            return
+        if name:
+            self.event = name.decode("utf-8", "replace")
+        emit(data[0] if len(data) == 1 else b"\n".join(data))
+        self.event = "message"
+
+    def _check_size(self) -> None:
+        if len(self._buffer) - max(self._buffer.rfind(b"\n"), self._buffer.rfind(b"\r")) > self._max:
+            self._too_large()
+
+    def _too_large(self) -> None:
+        msg = f"an event of the answer is larger than {self._max} bytes; Client(max_event_bytes=...) allows more"
+        raise ResponseTooLargeError(msg)

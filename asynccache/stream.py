@@ -1,0 +1,256 @@
+"""One answer in flight: a source, and the machines that its items run through."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, final
+
+import anyio
+import msgspec
+from anyio.abc import ObjectReceiveStream
+
+from asynccache.reply import CacheReport
+
+__all__ = ["Emit", "Head", "Machine", "Source", "Stream"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+
+Emit: TypeAlias = Callable[[T], object]
+
+
+class Machine(Protocol[In, Out]):
+    """What happens to every item of a stream: synchronous and without I/O.
+
+    A machine may also have ``interrupted(error, emit)``. It is called instead of `flush`, from the
+    outermost machine to the innermost, when the stream ends before its end: *error* is why, None when
+    the caller let the stream go.
+    """
+
+    def feed(self, item: In, emit: Emit[Out], /) -> None:
+        """Take one item, emit any number.
+
+        Raises:
+            anyio.EndOfStream: the machine has seen the end of the answer; nothing more is read.
+        """
+
+    def flush(self, emit: Emit[Out], /) -> None:
+        """The stream is at its end: emit what is held back."""
+
+
+class Source(Protocol):
+    """Where a stream's items come from. Any ``anyio.abc.ObjectReceiveStream`` is one.
+
+    A source may also have ``close()``, which frees its resources at once and without awaiting, and
+    ``finish()``, awaited once when the answer is over though the source is not.
+    """
+
+    async def receive(self) -> Any:
+        """The next item.
+
+        Raises:
+            anyio.EndOfStream: there is none.
+        """
+
+    async def aclose(self) -> None:
+        """Free the resources."""
+
+
+@final
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What was known before the first byte of an answer's body."""
+
+    status: int = 200
+    headers: dict[str, str] = {}
+    """Names in lower case; of a repeated header the last."""
+    request_id: str | None = None
+    touch: Callable[[], None] | None = None
+    """Tells the source's idle clock that a meaningful event came."""
+    cache_report: CacheReport = CacheReport()
+    """What became of the caller's cache marks."""
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+class Stream(ObjectReceiveStream[T], Generic[T]):
+    """One answer in flight. Leaving it early closes its socket at once, in the caller's task.
+
+    Items decoded before an error are received before it is raised. An ``async with`` block, `aclose`,
+    a cancellation and an error close the source; a stream that is dropped unread closes it too, with a
+    `ResourceWarning`.
+    """
+
+    def __init__(self, source: Source, head: Head | None = None) -> None:
+        self.head = head or Head()
+        self._source = source
+        self._machines: list[Machine[Any, Any]] = []
+        self._links: list[tuple[Machine[Any, Any], Emit[Any]]] = []
+        self._push: Emit[Any] | None = None
+        self._ready: deque[T] = deque()
+        self._end: Exception | None = None  # why there is nothing more
+        self._over = False  # every machine knows how it ended
+        self._closed = False  # the source is freed
+
+    def pipe(self, machine: Machine[T, U]) -> Stream[U]:
+        """Let every item run through *machine* as well.
+
+        Raises:
+            RuntimeError: the first item has been received already.
+        """
+        if self._push is not None:
+            msg = "pipe() comes before the first receive(): earlier items would pass the machine by"
+            raise RuntimeError(msg)
+        self._machines.append(machine)
+        return cast("Stream[U]", self)
+
+    async def receive(self) -> T:
+        """The next item.
+
+        Raises:
+            anyio.EndOfStream: the answer is complete.
+            anyio.ClosedResourceError: the stream was closed before.
+            AsyncCacheError: the answer broke off, or the provider reported an error.
+        """
+        ready = self._ready
+        while not ready:
+            if self._end is not None:
+                if not self._closed:
+                    await self._release()
+                raise self._end
+            await self._pull()
+        return ready.popleft()
+
+    def __aiter__(self) -> Stream[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        ready = self._ready
+        if ready:  # the common case, without a second coroutine
+            return ready.popleft()
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def peek(self) -> None:
+        """Wait until an item is ready or the stream is over, without taking anything."""
+        while not self._ready and self._end is None:
+            await self._pull()
+
+    @property
+    def failed(self) -> Exception | None:
+        """The error that `receive` will raise once the items before it are taken; None if there is none."""
+        end = self._end
+        return None if end is None or isinstance(end, (anyio.EndOfStream, anyio.ClosedResourceError)) else end
+
+    @property
+    def has_items(self) -> bool:
+        """Whether an item can be received without waiting."""
+        return bool(self._ready)
+
+    async def aclose(self) -> None:
+        """Let the answer go: what was not received is lost. Idempotent, and safe under cancellation."""
+        self._ready.clear()
+        if self._end is None:
+            self._end = anyio.ClosedResourceError()
+            self._interrupt(None)
+        await self._shut()
+
+    async def _pull(self) -> None:
+        push = self._push or self._connect()
+        try:
+            push(await self._source.receive())  # the only await per read
+        except anyio.EndOfStream as end:  # the source's end, or a machine's word that the answer is whole
+            self._end = end
+            self._flush()
+            if self.failed is not None:
+                await self._shut()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, receive() raises it after what came before
+            self._end = exc
+            self._interrupt(exc)
+            await self._shut()
+        except BaseException as exc:  # cancelled
+            self._end = anyio.ClosedResourceError()
+            self._interrupt(exc)
+            await self._shut()
+            raise
+
+    def _connect(self) -> Emit[Any]:
+        emit: Emit[Any] = self._ready.append
+        for machine in reversed(self._machines):
+            self._links.append((machine, emit))
+            emit = _link(machine, emit)
+        self._push = emit
+        return emit
+
+    def _flush(self) -> None:
+        try:
+            for machine, emit in reversed(self._links):
+                machine.flush(emit)
+        except anyio.EndOfStream:
+            self._over = True
+        except Exception as exc:  # noqa: BLE001 - a body that was cut short; receive() raises it
+            self._end = exc
+            self._interrupt(exc)
+        self._over = True
+
+    def _interrupt(self, error: BaseException | None) -> None:
+        if self._over:
+            return
+        self._over = True
+        if self._push is None:
+            self._connect()
+        for machine, emit in self._links:  # outermost first: it must know before partial results arrive
+            interrupted = getattr(machine, "interrupted", None)
+            if interrupted is not None:
+                interrupted(error, emit)
+
+    async def _release(self) -> None:
+        """The answer is whole: give the connection back where the source can."""
+        self._closed = True
+        finish = getattr(self._source, "finish", None)
+        try:
+            if finish is not None:
+                await finish()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._source.aclose()
+
+    async def _shut(self) -> None:
+        self._closed = True
+        close = getattr(self._source, "close", None)
+        if close is not None:
+            close()
+        with anyio.CancelScope(shield=True):
+            await self._source.aclose()
+
+    def __del__(self) -> None:
+        if getattr(self, "_closed", True):
+            return
+        self._closed = True
+        unfinished = self._end is None
+        close = getattr(self._source, "close", None)
+        if unfinished:
+            self._end = anyio.ClosedResourceError()
+            self._interrupt(None)
+        if close is not None:
+            close()
+        if unfinished:
+            warnings.warn(
+                f"{self!r} was dropped before its end; use `async with stream:` or `await stream.aclose()`",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
+
+def _link(machine: Machine[Any, Any], emit: Emit[Any]) -> Emit[Any]:
+    feed = machine.feed
+    return lambda item: feed(item, emit)
