@@ -1,0 +1,306 @@
+"""Where AWS keys, region and endpoint come from, and that looking for them never holds the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asynccache.errors import ConfigurationError, MissingCredentialsError
+from asynccache.providers.bedrock.credentials import (
+    Asked,
+    Bearer,
+    Chain,
+    Keys,
+    endpoint,
+    region_of,
+    told_auth,
+)
+from asynccache.secret import Secret
+
+pytestmark = pytest.mark.anyio
+
+_ENV_KEYS = {
+    "AWS_ACCESS_KEY_ID": "env-id",
+    "AWS_SECRET_ACCESS_KEY": "env-secret",
+    "AWS_SESSION_TOKEN": "env-token",
+}
+_BEARER = {"AWS_BEARER_TOKEN_BEDROCK": "env-bearer"}
+
+
+def secrets(auth: object) -> tuple[str | None, ...]:
+    """What keys say once revealed."""
+    if type(auth) is Bearer:
+        return (auth.token.reveal(),)
+    assert type(auth) is Keys
+    return auth.access_key.reveal(), auth.secret_key.reveal(), auth.token.reveal() if auth.token else None
+
+
+@pytest.mark.parametrize(
+    ("asked", "environ", "want"),
+    [
+        ({"api_key": "key", "access_key": "id", "secret_key": "secret"}, _ENV_KEYS | _BEARER, ("key",)),
+        (
+            {"access_key": "id", "secret_key": "secret", "session_token": "tok"},
+            _ENV_KEYS | _BEARER,
+            ("id", "secret", "tok"),
+        ),
+        ({"access_key": "id", "secret_key": "secret"}, _ENV_KEYS, ("id", "secret", None)),
+        ({}, _ENV_KEYS | _BEARER, ("env-bearer",)),
+        ({}, _ENV_KEYS, ("env-id", "env-secret", "env-token")),
+    ],
+)
+def test_the_order_of_told_keys(
+    asked: dict[str, str], environ: dict[str, str], want: tuple[str, ...]
+) -> None:
+    """The call's own key, its key pair, the environment's bearer token, its key pair: the first there is."""
+    assert (
+        secrets(told_auth(Asked(**{name: Secret(value) for name, value in asked.items()}), environ)) == want
+    )
+
+
+@pytest.mark.parametrize(("asked", "environ"), [(Asked(), {}), (Asked(profile="p"), _ENV_KEYS | _BEARER)])
+def test_the_chain_is_for_the_rest(asked: Asked, environ: dict[str, str]) -> None:
+    """Nothing told, or a profile named in the call, is the chain's business."""
+    assert told_auth(asked, environ) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "environ"),
+    [
+        (Asked(access_key=Secret("id")), _ENV_KEYS),
+        (Asked(secret_key=Secret("secret")), _ENV_KEYS),
+        (Asked(), {"AWS_ACCESS_KEY_ID": "id"}),
+    ],
+)
+def test_half_a_pair_is_refused(asked: Asked, environ: dict[str, str]) -> None:
+    """Half a key pair is never completed from elsewhere."""
+    with pytest.raises(MissingCredentialsError, match=r"both"):
+        told_auth(asked, environ)
+
+
+_ARN = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-sonnet-4-6"
+
+
+@pytest.mark.parametrize(
+    ("asked", "model", "environ", "want"),
+    [
+        (Asked(region="a"), _ARN, {"AWS_REGION": "b", "AWS_DEFAULT_REGION": "c"}, "a"),
+        (Asked(), _ARN, {"AWS_REGION": "b"}, "eu-west-1"),
+        (Asked(), "m-v1:0", {"AWS_REGION": "b", "AWS_DEFAULT_REGION": "c"}, "b"),
+        (Asked(), "m-v1:0", {"AWS_DEFAULT_REGION": "c"}, "c"),
+        (Asked(), "m-v1:0", {}, None),
+    ],
+)
+def test_region(asked: Asked, model: str, environ: dict[str, str], want: str | None) -> None:
+    """The call's region (or its ARN's), `AWS_REGION`, `AWS_DEFAULT_REGION`, else the profile is asked."""
+    assert region_of(asked, model, environ) == want
+
+
+@pytest.mark.parametrize(
+    ("asked", "region", "environ", "want"),
+    [
+        (Asked(endpoint="http://a/x/"), "r", {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://b"}, "http://a/x"),
+        (
+            Asked(),
+            "r",
+            {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://b/", "AWS_ENDPOINT_URL": "http://c"},
+            "http://b",
+        ),
+        (Asked(), "r", {"AWS_ENDPOINT_URL": "http://c"}, "http://c"),
+        (Asked(), "us-east-1", {}, "https://bedrock-runtime.us-east-1.amazonaws.com"),
+        (Asked(), "us-gov-west-1", {}, "https://bedrock-runtime.us-gov-west-1.amazonaws.com"),
+        (Asked(), "cn-north-1", {}, "https://bedrock-runtime.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_endpoint(asked: Asked, region: str, environ: dict[str, str], want: str) -> None:
+    """The call's address, the environment's, else the region's own."""
+    assert endpoint(asked, region, environ) == want
+
+
+def test_no_region_and_no_address_is_one_line() -> None:
+    """Without either the error names both remedies."""
+    with pytest.raises(ConfigurationError, match=r"^no AWS region: pass aws_region_name= or set AWS_REGION$"):
+        endpoint(Asked(), None, {})
+
+
+@pytest.fixture
+def aws_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An AWS configuration of our own; no instance metadata, no keys of whoever runs the tests."""
+    pytest.importorskip("botocore.session")
+    for name in (
+        *_ENV_KEYS,
+        *_BEARER,
+        "AWS_PROFILE",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_DEFAULT_PROFILE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return tmp_path
+
+
+def process_profile(home: Path, *, seconds: float, lifetime: float) -> Path:
+    """A profile whose keys a program prints after *seconds*, good for *lifetime* seconds; answers its log."""
+    log = home / "asked.log"
+    script = home / "keys.py"
+    script.write_text(
+        "import datetime, json, pathlib, time\n"
+        f"log = pathlib.Path({str(log)!r})\n"
+        "number = len(log.read_text()) if log.exists() else 0\n"
+        "log.write_text('x' * (number + 1))\n"
+        f"time.sleep({seconds})\n"
+        f"ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds={lifetime})\n"
+        "print(json.dumps({'Version': 1, 'AccessKeyId': f'AKID{number}', 'SecretAccessKey': 'secret',\n"
+        "  'SessionToken': 'token', 'Expiration': ends.isoformat()}))\n"
+    )
+    (home / "config").write_text(
+        f"[profile slow]\nregion = eu-north-1\ncredential_process = {sys.executable} -S {script}\n"
+    )
+    return log
+
+
+async def test_profile_keys_and_region(aws_home: Path) -> None:
+    """A profile's keys and its region come from botocore's chain."""
+    (aws_home / "credentials").write_text(
+        "[work]\naws_access_key_id = file-id\naws_secret_access_key = file-secret\n"
+    )
+    (aws_home / "config").write_text("[profile work]\nregion = ap-south-1\n")
+    chain = Chain("work")
+    assert secrets(await chain.keys()) == ("file-id", "file-secret", None)
+    assert await chain.region() == "ap-south-1"
+    assert await chain.keys() is await chain.keys()
+
+
+async def test_a_profile_that_is_not_there(aws_home: Path) -> None:
+    """A missing profile is a typed error that names it, each time it is asked for."""
+    chain = Chain("nowhere")
+    for _ in range(2):
+        with pytest.raises(MissingCredentialsError, match="nowhere"):
+            await chain.keys()
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        await chain.region()
+
+
+async def test_nothing_found(aws_home: Path) -> None:
+    """With the extra and nothing configured the one line names the variables and the profile."""
+    with pytest.raises(
+        MissingCredentialsError, match=r"AWS_BEARER_TOKEN_BEDROCK.*configure a profile"
+    ) as missing:
+        await Chain().keys()
+    assert "\n" not in str(missing.value)
+    with pytest.raises(ConfigurationError, match="no AWS region"):
+        await Chain().region()
+
+
+async def test_nothing_found_and_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without botocore the one line names both remedies: the variables and the extra."""
+    monkeypatch.setitem(sys.modules, "botocore.session", None)
+    with pytest.raises(MissingCredentialsError, match=r"AWS_ACCESS_KEY_ID.*asynccache\[bedrock\]") as missing:
+        await Chain().keys()
+    assert "\n" not in str(missing.value)
+
+
+async def test_one_caller_asks_for_all(aws_home: Path) -> None:
+    """Fifty calls at once that find no keys have the chain asked once."""
+    log = process_profile(aws_home, seconds=0.1, lifetime=3600)
+    chain = Chain("slow")
+    found: list[Keys] = []
+
+    async def call() -> None:
+        found.append(await chain.keys())
+
+    async with anyio.create_task_group() as group:
+        for _ in range(50):
+            group.start_soon(call)
+    assert log.read_text() == "x"
+    assert len(set(found)) == 1
+
+
+async def test_a_slow_refresh_does_not_hold_the_loop(aws_home: Path) -> None:
+    """While keys are fetched for two seconds another task of the same loop is never late by 20 ms."""
+    log = process_profile(aws_home, seconds=2, lifetime=3600)
+    chain = Chain("slow")
+    late: list[float] = []
+    done = anyio.Event()
+
+    async def stream() -> None:
+        while not done.is_set():
+            before = time.perf_counter()
+            await asyncio.sleep(0.005)
+            late.append(time.perf_counter() - before - 0.005)
+
+    before = time.perf_counter()
+    async with anyio.create_task_group() as group:
+        group.start_soon(stream)
+        await chain.keys()
+        done.set()
+    assert time.perf_counter() - before > 1.9
+    assert log.read_text() == "x"
+    assert max(late) < 0.020, f"late by {max(late) * 1000:.1f} ms of {len(late)} turns"
+
+
+async def test_old_keys_serve_while_new_ones_come(aws_home: Path) -> None:
+    """In the last quarter of an hour one caller renews, the others go on with the old keys at once."""
+    process_profile(aws_home, seconds=0.3, lifetime=12 * 60)  # renewal is due, but not urgent
+    chain = Chain("slow")
+    first = await chain.keys()
+    chain._tried = -1e9  # the pause after a renewal is over
+    async with anyio.create_task_group() as group:
+        group.start_soon(chain.keys)
+        await asyncio.sleep(0.05)
+        before = time.perf_counter()
+        assert await chain.keys() is first
+        assert time.perf_counter() - before < 0.1
+    assert await chain.keys() != first
+
+
+async def test_a_renewal_that_brings_nothing_is_not_tried_at_once_again(aws_home: Path) -> None:
+    """Keys that stay short-lived are asked for once in a while, not once per call."""
+    log = process_profile(aws_home, seconds=0, lifetime=12 * 60)
+    chain = Chain("slow")
+    await chain.keys()
+    asked = log.read_text()
+    for _ in range(5):
+        await chain.keys()
+    assert log.read_text() == asked
+
+
+async def test_forgotten_keys_are_asked_for_anew(aws_home: Path) -> None:
+    """After AWS called keys expired the next call gets new ones, once."""
+    log = process_profile(aws_home, seconds=0, lifetime=3600)
+    chain = Chain("slow")
+    first = await chain.keys()
+    chain.forget()
+    second = await chain.keys()
+    assert secrets(first)[0] != secrets(second)[0]
+    assert await chain.keys() is second
+    assert log.read_text() == "xx"
+
+
+async def test_a_refresh_that_fails_is_typed(aws_home: Path) -> None:
+    """Keys that are about to end and cannot be renewed give one typed error that says why."""
+    process_profile(aws_home, seconds=0, lifetime=60)
+    chain = Chain("slow")
+    await chain.keys()
+    (aws_home / "keys.py").write_text("raise SystemExit('the vault is shut')\n")
+    with pytest.raises(MissingCredentialsError, match="the vault is shut"):
+        await chain.keys()
+
+
+async def test_a_cancelled_caller_leaves_at_once(aws_home: Path) -> None:
+    """A call that gives up does not wait for the chain; the next one still gets keys."""
+    process_profile(aws_home, seconds=0.5, lifetime=3600)
+    chain = Chain("slow")
+    before = time.perf_counter()
+    with anyio.move_on_after(0.05):
+        await chain.keys()
+    assert time.perf_counter() - before < 0.3
+    assert (await chain.keys()).token is not None
