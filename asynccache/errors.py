@@ -180,7 +180,13 @@ class RedirectRefusedError(APIConnectionError):
 
 
 class APIStatusError(AsyncCacheError):
-    """The provider answered with an error, by status or within the answer."""
+    """The provider answered with an error, by status or within the answer.
+
+    Attributes:
+        should_retry: what the provider says of trying again (``x-should-retry``); None if it does not say.
+    """
+
+    should_retry: bool | None = None
 
 
 class BadRequestError(APIStatusError):

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from asynccache.request import Request
 
 __all__ = [
+    "AudioDelta",
     "CitationDelta",
     "Event",
     "Finished",
     "LogprobsDelta",
-    "ProviderBlock",
+    "ProviderBlocks",
     "ReasoningDelta",
     "Recorder",
     "RedactedReasoning",
@@ -119,10 +120,22 @@ class CitationDelta(msgspec.Struct, frozen=True):
 
 
 @final
-class ProviderBlock(msgspec.Struct, frozen=True):
-    """A whole block that is none of the above: what the provider's own tools did, audio, images."""
+class ProviderBlocks(msgspec.Struct, frozen=True):
+    """The whole answer in the provider's own blocks and order, where OpenAI's shape cannot say them.
 
-    block: dict[str, Any]
+    Comes once, before `Finished`, when the answer holds more than reasoning, text and calls of the
+    caller's tools in that order: what the provider's own tools did, for example.
+    """
+
+    blocks: list[dict[str, Any]]
+    index: int = 0
+
+
+@final
+class AudioDelta(msgspec.Struct, frozen=True):
+    """A piece of spoken answer, in the provider's words."""
+
+    audio: dict[str, Any]
     index: int = 0
     raw: bytes | None = None
 
@@ -149,12 +162,16 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
 
 @final
 class ReportedUsage(msgspec.Struct, frozen=True):
-    """What the provider said about tokens, in its own words; may come often, each replacing the last."""
+    """What the provider said about tokens, in its own words; may come often.
+
+    Each field replaces the same field of an earlier one, unless it is null: counts are cumulative.
+    """
 
     raw: Any
     """The provider's usage object, untouched."""
-    part: str = "final"
-    """Which part of the answer said it; parts add facts, repetitions of a part replace it."""
+    dialect: str
+    """The row of ``usage/fields.py`` that says how its counts are spelled: ``openai``, ``anthropic``,
+    ``deepseek``, ``bedrock-converse`` …"""
 
 
 @final
@@ -174,7 +191,8 @@ Event: TypeAlias = (
     | RedactedReasoning
     | ToolCallFragment
     | CitationDelta
-    | ProviderBlock
+    | ProviderBlocks
+    | AudioDelta
     | LogprobsDelta
     | Finished
     | ReportedUsage

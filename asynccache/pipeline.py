@@ -39,10 +39,6 @@ class Pipeline:
     def __init__(self, stages: Iterable[Stage], transport: CallNext) -> None:
         self.stages = tuple(stages)
         self.transport = transport
-        for position, stage in enumerate(self.stages):
-            if not callable(stage):
-                msg = f"stages[{position}] is {stage!r}; a stage is called as `await stage(request, call_next)`"
-                raise TypeError(msg)
         call: CallNext = transport
         for stage in reversed(self.stages):
             call = _bind(stage, call)

@@ -36,7 +36,7 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filte
 UsageSource: TypeAlias = Literal["provider", "partial", "estimated", "missing", "invalid"]
 
 
-class Mapped(msgspec.Struct):
+class Mapped(msgspec.Struct, frozen=True):
     """A Struct that also reads like the dict it becomes: ``x["name"]``, ``"name" in x``, ``x.get("name")``."""
 
     def __getitem__(self, name: str) -> Any:
@@ -77,6 +77,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
+
+
+def _without_native(choice: dict[str, Any]) -> dict[str, Any]:
+    if choice["native_finish_reason"] is None:
+        del choice["native_finish_reason"]
+    return choice
 
 
 @final
@@ -297,7 +303,8 @@ class Message(Mapped, frozen=True, kw_only=True):
     """Anthropic's thinking blocks with their signatures, to be sent back as they are."""
     citations: list[Any] | None = None
     provider_blocks: list[dict[str, Any]] | None = None
-    """What the provider's own tools did, in its words."""
+    """The whole answer in the provider's own blocks and order, where the fields above cannot say it; sent
+    back as they are when the message is put into ``messages`` again."""
     audio: Any = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -317,6 +324,10 @@ class Choice(Mapped, frozen=True, kw_only=True):
     native_finish_reason: str | None = None
     """The provider's own word for why it stopped."""
     logprobs: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """OpenAI's choice; the provider's own word only where it gave one."""
+        return _without_native(super().to_dict())
 
 
 @final
@@ -395,6 +406,10 @@ class ChunkChoice(Mapped, frozen=True, kw_only=True):
     finish_reason: FinishReason | None = None
     native_finish_reason: str | None = None
     logprobs: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """OpenAI's chunk choice; the provider's own word only where it gave one."""
+        return _without_native(super().to_dict())
 
 
 @final

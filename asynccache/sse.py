@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from asynccache.errors import ResponseTooLargeError
-from asynccache.stream import Emit
+
+if TYPE_CHECKING:
+    from asynccache.stream import Emit
 
 __all__ = ["MAX_EVENT", "SSEDecoder"]
 
@@ -27,7 +29,18 @@ class SSEDecoder:
     ends, is cut in bulk; all else goes line by line, with the same result.
     """
 
-    __slots__ = ("_after_cr", "_buffer", "_data", "_head", "_max", "_name", "_scanned", "event", "last_event_id", "retry")
+    __slots__ = (
+        "_after_cr",
+        "_buffer",
+        "_data",
+        "_head",
+        "_max",
+        "_name",
+        "_size",
+        "event",
+        "last_event_id",
+        "retry",
+    )
 
     def __init__(self, max_event: int = MAX_EVENT) -> None:
         self.event = "message"
@@ -35,8 +48,8 @@ class SSEDecoder:
         self.retry: int | None = None
         self._max = max_event
         self._buffer = bytearray()  # the unfinished line
-        self._scanned = 0  # how much of it is known to hold no line end
         self._data: list[bytes] = []
+        self._size = 0  # of the event being read, in bytes
         self._name = b""
         self._head: bytes | None = b""  # the first three bytes, until it is known whether they are a BOM
         self._after_cr = False
@@ -55,8 +68,14 @@ class SSEDecoder:
             self._after_cr = False
             if chunk[0] == 10:
                 chunk = chunk[1:]
-        if not self._buffer and not self._data and not self._name and b"\r" not in chunk:
-            chunk = self._feed_whole_events(chunk, emit)
+        if b"\r" not in chunk:
+            if self._within_event:
+                end = chunk.find(b"\n\n") + 2
+                if end > 1:
+                    self._feed_lines(chunk[:end], emit)
+                    chunk = chunk[end:]
+            if not self._within_event:
+                chunk = self._feed_whole_events(chunk, emit)
         if chunk:
             self._feed_lines(chunk, emit)
 
@@ -71,6 +90,10 @@ class SSEDecoder:
             value = bytes(self._buffer[5:])
             data.append(value[1:] if value.startswith(b" ") else value)
         return b"\n".join(data) if data else None
+
+    @property
+    def _within_event(self) -> bool:
+        return bool(self._buffer or self._data or self._name)
 
     def _skip_bom(self, chunk: bytes) -> bytes:
         head = (self._head or b"") + chunk
@@ -100,21 +123,18 @@ class SSEDecoder:
 
     def _feed_lines(self, chunk: bytes, emit: Emit[bytes]) -> None:
         self._buffer += chunk
-        if len(self._buffer) > self._max:
-            self._check_size()
         if b"\n" not in chunk and b"\r" not in chunk:
-            self._scanned = len(self._buffer)
+            self._check_size(len(self._buffer))
             return
         text = bytes(self._buffer)
         if b"\r" in chunk:
-            if text.endswith(b"\r"):
-                self._after_cr = True  # an LF at the start of the next piece belongs to this line end
+            self._after_cr = text.endswith(b"\r")  # an LF at the start of the next piece is of this line end
             text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, rest = text.split(b"\n")
         self._buffer = bytearray(rest)
-        self._scanned = len(rest)
         for line in lines:
             self._line(line, emit)
+        self._check_size(len(rest))
 
     def _line(self, line: bytes, emit: Emit[bytes]) -> None:
         if not line:
@@ -125,8 +145,8 @@ class SSEDecoder:
             value = value[1:]
         if field == b"data":
             self._data.append(value)
-            if sum(map(len, self._data)) > self._max:
-                self._too_large()
+            self._size += len(value)
+            self._check_size(0)
         elif field == b"event":
             self._name = value
         elif field == b"id":
@@ -137,7 +157,7 @@ class SSEDecoder:
 
     def _dispatch(self, emit: Emit[bytes]) -> None:
         data, name = self._data, self._name
-        self._data, self._name = [], b""
+        self._data, self._name, self._size = [], b"", 0
         if not data:
             return
         if name:
@@ -145,10 +165,7 @@ class SSEDecoder:
         emit(data[0] if len(data) == 1 else b"\n".join(data))
         self.event = "message"
 
-    def _check_size(self) -> None:
-        if len(self._buffer) - max(self._buffer.rfind(b"\n"), self._buffer.rfind(b"\r")) > self._max:
-            self._too_large()
-
-    def _too_large(self) -> None:
-        msg = f"an event of the answer is larger than {self._max} bytes; Client(max_event_bytes=...) allows more"
-        raise ResponseTooLargeError(msg)
+    def _check_size(self, unfinished: int) -> None:
+        if self._size + unfinished > self._max:
+            msg = f"an event of the answer is larger than {self._max} bytes; Client(max_event_bytes=...) allows more"
+            raise ResponseTooLargeError(msg)

@@ -17,13 +17,13 @@ __all__ = ["Emit", "Head", "Machine", "Source", "Stream"]
 
 T = TypeVar("T")
 U = TypeVar("U")
-In = TypeVar("In", contravariant=True)
-Out = TypeVar("Out", covariant=True)
+In_contra = TypeVar("In_contra", contravariant=True)
+Out_co = TypeVar("Out_co", covariant=True)
 
 Emit: TypeAlias = Callable[[T], object]
 
 
-class Machine(Protocol[In, Out]):
+class Machine(Protocol[In_contra, Out_co]):
     """What happens to every item of a stream: synchronous and without I/O.
 
     A machine may also have ``interrupted(error, emit)``. It is called instead of `flush`, from the
@@ -31,14 +31,14 @@ class Machine(Protocol[In, Out]):
     the caller let the stream go.
     """
 
-    def feed(self, item: In, emit: Emit[Out], /) -> None:
+    def feed(self, item: In_contra, emit: Emit[Out_co], /) -> None:
         """Take one item, emit any number.
 
         Raises:
             anyio.EndOfStream: the machine has seen the end of the answer; nothing more is read.
         """
 
-    def flush(self, emit: Emit[Out], /) -> None:
+    def flush(self, emit: Emit[Out_co], /) -> None:
         """The stream is at its end: emit what is held back."""
 
 
