@@ -9,9 +9,10 @@ from .policy_marked import Marked
 from .policy_units import Units
 
 if TYPE_CHECKING:
-    from .cache import Plan, PrefixCache, Verdict
+    from .cache import PrefixCache
     from .prompt import Block, Prompt
     from .rules import CacheRule, Kind
+    from .verdict import Plan, Verdict
 
 
 class Policy(Protocol):

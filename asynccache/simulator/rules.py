@@ -102,7 +102,11 @@ ANTHROPIC_MINIMUM = (
     ("opus", 1024),
     ("sonnet", 1024),
 )
-BEDROCK_MINIMUM = (("mythos-preview", 4096), ("opus-4-7", 4096), *ANTHROPIC_MINIMUM)  # [aws] where it deviates
+BEDROCK_MINIMUM = (
+    ("mythos-preview", 4096),
+    ("opus-4-7", 4096),
+    *ANTHROPIC_MINIMUM,
+)  # [aws] where it deviates
 NOVA_MINIMUM = 1024  # [aws] 1K tokens per checkpoint
 
 

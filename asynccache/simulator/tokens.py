@@ -6,7 +6,9 @@ by some 20 % on prose and more on code; what the simulator promises is that equa
 
 from __future__ import annotations
 
-_ASCII_PER_TOKEN = 4  # https://platform.openai.com/tokenizer: "one token generally corresponds to ~4 characters"
+_ASCII_PER_TOKEN = (
+    4  # https://platform.openai.com/tokenizer: "one token generally corresponds to ~4 characters"
+)
 
 
 def estimate(content: bytes) -> int:

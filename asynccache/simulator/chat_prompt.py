@@ -1,0 +1,181 @@
+"""An OpenAI-shaped chat body, cut into the blocks that a prefix cache sees: settings, tools, then messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import orjson
+
+from .prompt import Block, Level
+from .tokens import estimate
+from .wire import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+_PER_MESSAGE = 4  # tokens of the frame around a message, about
+_PER_MEDIUM = {"image_url": 765, "input_audio": 400, "file": 1500}  # tokens, about: their size says little
+
+
+def unmarked(_part: dict[str, Any]) -> int | None:
+    """No part carries a breakpoint."""
+    return None
+
+
+def chat_blocks(
+    body: dict[str, Any],
+    *,
+    settings: tuple[str, ...] = (),
+    lifetime: Callable[[dict[str, Any]], int | None] = unmarked,
+    reasoning: bool = False,
+) -> list[Block]:
+    """Every block of the request, in the order in which the model reads them.
+
+    Args:
+        body: The request.
+        settings: Parameters that are part of the prompt's beginning: changed, nothing is found again.
+        lifetime: The breakpoint on a content part, if it carries one.
+        reasoning: Replayed `reasoning_content` of turns with tool calls is part of the prompt.
+    """
+    blocks: list[Block] = []
+    chosen = {name: body[name] for name in settings if body.get(name) is not None}
+    if chosen:
+        blocks.append(Block(content=orjson.dumps(chosen), tokens=0, is_setting=True, level="tools"))
+    for tool in body.get("tools") or ():
+        content = orjson.dumps(tool)
+        blocks.append(Block(content=content, tokens=estimate(content), level="tools"))
+
+    messages: list[dict[str, Any]] = body["messages"]
+    for index, message in enumerate(messages):
+        parts = list(message_blocks(message, lifetime=lifetime, reasoning=reasoning))
+        if _ends_here(messages, index):
+            parts[-1] = msgspec.structs.replace(parts[-1], ends_message=True)
+        blocks.extend(parts)
+    return blocks
+
+
+def message_blocks(
+    message: dict[str, Any],
+    *,
+    lifetime: Callable[[dict[str, Any]], int | None] = unmarked,
+    reasoning: bool = False,
+) -> Iterator[Block]:
+    """The blocks of one message; a string and a list with one text part are the same prompt."""
+    level: Level = "system" if message["role"] in ("system", "developer") else "messages"
+    head = f"<|{message['role']}|>{message.get('name') or ''}{message.get('tool_call_id') or ''}".encode()
+    yield Block(content=head, tokens=_PER_MESSAGE, level=level)
+
+    calls = message.get("tool_calls")
+    thought = message.get("reasoning_content")
+    if reasoning and calls and thought:
+        content = f"<think>{thought}</think>".encode()
+        yield Block(content=content, tokens=estimate(content), level=level)
+    for part in _parts(message):
+        content, tokens = _rendered(part)
+        yield Block(content=content, tokens=tokens, level=level, lifetime=lifetime(part))
+    for call in calls or ():
+        content = orjson.dumps(call.get("function") or call.get("custom") or call)
+        yield Block(content=content, tokens=estimate(content), level=level)
+
+
+def check_chat(body: dict[str, Any]) -> None:
+    """Refuses a body that no provider of this shape takes, in OpenAI's words."""
+    if not isinstance(body.get("model"), str) or not body["model"]:
+        raise Refusal(400, "you must provide a model parameter")
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        raise Refusal(
+            400,
+            "Missing required parameter: 'messages'.",
+            param="messages",
+            code="missing_required_parameter",
+        )
+    if not messages:
+        raise Refusal(
+            400,
+            "Invalid 'messages': empty array. Expected an array with minimum length 1.",
+            param="messages",
+            code="empty_array",
+        )
+    called: set[str] = set()
+    for index, message in enumerate(messages):
+        _check_message(message, index, called)
+
+
+def _check_message(message: Any, index: int, called: set[str]) -> None:
+    where = f"messages[{index}]"
+    if not isinstance(message, dict):
+        raise Refusal(
+            400, f"Invalid type for '{where}': expected an object.", param=where, code="invalid_type"
+        )
+    role = message.get("role")
+    if role not in ROLES:
+        raise Refusal(
+            400,
+            f"Invalid value: {role!r}. Supported values are: {', '.join(map(repr, ROLES))}.",
+            param=f"{where}.role",
+            code="invalid_value",
+        )
+    content = message.get("content")
+    if content is not None and not isinstance(content, str | list):
+        raise Refusal(
+            400,
+            f"Invalid type for '{where}.content': expected one of a string or array of objects.",
+            param=f"{where}.content",
+            code="invalid_type",
+        )
+    if content is None and role != "assistant":
+        raise Refusal(
+            400,
+            f"Invalid value for 'content': expected a string, got null in {where}.",
+            param=f"{where}.content",
+        )
+    called.update(str(call.get("id")) for call in message.get("tool_calls") or ())
+    if role == "tool" and message.get("tool_call_id") not in called:
+        raise Refusal(
+            400,
+            "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.",
+            param=f"{where}.role",
+        )
+
+
+def last_user_text(messages: list[dict[str, Any]]) -> str:
+    """What the user said last, all its text parts together."""
+    for message in reversed(messages):
+        if message["role"] == "user":
+            return "\n".join(
+                str(part.get("text", "")) for part in _parts(message) if part.get("type") == "text"
+            )
+    return ""
+
+
+def _parts(message: dict[str, Any]) -> list[dict[str, Any]]:
+    content = message.get("content")
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return [part if isinstance(part, dict) else {"type": "text", "text": str(part)} for part in content or ()]
+
+
+def _rendered(part: dict[str, Any]) -> tuple[bytes, int]:
+    kind = part.get("type")
+    if kind in {"text", "refusal"}:
+        content = str(part.get("text") or part.get("refusal") or "").encode("utf-8", "surrogatepass")
+        return content, estimate(content)
+    bare = {
+        key: value for key, value in part.items() if key not in ("prompt_cache_breakpoint", "cache_control")
+    }
+    return orjson.dumps(bare), _PER_MEDIUM.get(str(kind), 100)
+
+
+def _ends_here(messages: list[dict[str, Any]], index: int) -> bool:
+    """Where an implicit breakpoint may stand: after a user message, the last of the tool outputs, the first system block."""
+    role = messages[index]["role"]
+    after = messages[index + 1]["role"] if index + 1 < len(messages) else None
+    if role == "user":
+        return True
+    if role == "tool":
+        return after != "tool"
+    opening = all(message["role"] in ("system", "developer") for message in messages[: index + 1])
+    return opening and after not in ("system", "developer")
