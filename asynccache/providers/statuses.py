@@ -1,0 +1,229 @@
+"""An HTTP status, a code and a message to the error that they stand for: one table for all providers."""
+
+from __future__ import annotations
+
+import math
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from asynccache.errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    BillingError,
+    ContentPolicyViolationError,
+    ContextWindowExceededError,
+    InternalServerError,
+    NotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    RateLimitError,
+    RequestTooLargeError,
+)
+from asynccache.secret import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["error_from_body", "retry_after", "status_error"]
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    402: BillingError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    405: BadRequestError,
+    408: InternalServerError,
+    409: BadRequestError,
+    413: RequestTooLargeError,
+    422: BadRequestError,
+    429: RateLimitError,
+    503: OverloadedError,
+    529: OverloadedError,
+}
+
+# Codes and types that say more than the status beside them; facts/wire.md §1.8, §2.6, §3.7, §4.4.
+_BY_CODE: dict[str, type[APIStatusError]] = {
+    "insufficient_quota": BillingError,
+    "billing_error": BillingError,
+    "billing_hard_limit_reached": BillingError,
+    "enforced_spend_limit_reached": BillingError,
+    "contract_spend_limit_reached": BillingError,
+    "context_length_exceeded": ContextWindowExceededError,
+    "content_policy_violation": ContentPolicyViolationError,
+    "content_filter": ContentPolicyViolationError,
+    "server_is_overloaded": OverloadedError,
+    "overloaded_error": OverloadedError,
+    "slow_down": OverloadedError,
+    "model_not_found": NotFoundError,
+    "not_found_error": NotFoundError,
+    "invalid_api_key": AuthenticationError,
+    "authentication_error": AuthenticationError,
+    "permission_error": PermissionDeniedError,
+    "request_too_large": RequestTooLargeError,
+    "rate_limit_error": RateLimitError,
+    "rate_limit_exceeded": RateLimitError,
+}
+
+# The status that a code stands for where an error comes inside an answer of status 200.
+_STATUS_OF_CODE: dict[str, int] = {
+    "invalid_request_error": 400,
+    "context_length_exceeded": 400,
+    "content_policy_violation": 400,
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "model_not_found": 404,
+    "conflict_error": 409,
+    "request_too_large": 413,
+    "insufficient_quota": 429,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "api_error": 500,
+    "server_error": 500,
+    "internal_server_error": 500,
+    "timeout_error": 504,
+    "server_is_overloaded": 503,
+    "overloaded_error": 529,
+}
+
+_TOO_LONG = (
+    "prompt is too long",
+    "input is too long",
+    "maximum context length",
+    "exceeds the context window",
+    "context_length_exceeded",
+    "context window",
+)
+_MAX_MESSAGE = 512
+
+
+def status_error(
+    status: int | None,
+    message: str,
+    *,
+    code: str | None = None,
+    error_type: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    request_id: str | None = None,
+) -> APIStatusError:
+    """The error for a provider's refusal.
+
+    Args:
+        status: the HTTP status; None or 200 when the error stood inside an answer, then *code* decides.
+        message: the provider's own words; keys in them are hidden, and they are cut to 512 characters.
+        code: the provider's code for it.
+        error_type: the provider's wider class for it, asked after *code*.
+        headers: the answer's, names in lower case.
+        request_id: the provider's id of the request, where the body names it.
+    """
+    headers = headers or {}
+    if status is None or status < 400:
+        known = _STATUS_OF_CODE.get(code or "") or _STATUS_OF_CODE.get(error_type or "")
+        status = known or (int(code) if code and code.isdigit() and 400 <= int(code) < 600 else 500)
+    cls = _class_of(status, code, error_type, message)
+    error = cls(
+        redact(message.strip())[:_MAX_MESSAGE] or f"the provider answered with status {status} and no message",
+        status_code=status,
+        code=code or error_type,
+        request_id=request_id or find_request_id(headers),
+        retry_after=retry_after(headers),
+    )
+    should = headers.get("x-should-retry")
+    error.should_retry = {"true": True, "false": False}.get(should) if should else None
+    return error
+
+
+def _class_of(status: int, code: str | None, error_type: str | None, message: str) -> type[APIStatusError]:
+    for word in (code, error_type):
+        if word and (cls := _BY_CODE.get(word)):
+            return cls
+    if status in {400, 413, 422} and any(phrase in message.lower() for phrase in _TOO_LONG):
+        return ContextWindowExceededError
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return InternalServerError if status >= 500 else BadRequestError
+
+
+def find_request_id(headers: Mapping[str, str]) -> str | None:
+    """The provider's id of a request, from the headers of its answer; names in lower case."""
+    for name in ("x-request-id", "request-id", "x-amzn-requestid", "x-ds-trace-id"):
+        if value := headers.get(name):
+            return value
+    return None
+
+
+def error_from_body(status: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
+    """The error of an answer in OpenAI's or a like dialect; HTML and plain text keep their first words."""
+    try:
+        parsed = orjson.loads(body.strip() or b"null")
+    except orjson.JSONDecodeError:
+        text = " ".join(body[:2048].decode("utf-8", "replace").split())
+        return status_error(status, f"status {status}: {text}" if text else "", headers=headers)
+    if isinstance(parsed, list) and parsed:
+        parsed = parsed[0]
+    if isinstance(parsed, dict):
+        inner = parsed.get("error")
+        holder = parsed if inner is None else inner
+        return error_from_object(status, holder, headers, request_id=_text(parsed.get("request_id")))
+    return status_error(status, "" if parsed is None else str(parsed), headers=headers)
+
+
+def error_from_object(
+    status: int | None, error: Any, headers: Mapping[str, str] | None = None, *, request_id: str | None = None
+) -> APIStatusError:
+    """The error that an ``error`` member stands for, whatever its dialect: an object, a text, a number."""
+    if not isinstance(error, dict):
+        return status_error(status, str(error), headers=headers, request_id=request_id)
+    details = error.get("details")
+    code = error.get("code")
+    if isinstance(details, dict) and details.get("error_code"):
+        code = details["error_code"]
+    if isinstance(code, int) and (status is None or status < 400):
+        status = code if 400 <= code < 600 else status
+    message = error.get("message") or error.get("Message") or error.get("detail") or error.get("msg")
+    return status_error(
+        status,
+        _text(message) or orjson.dumps(error).decode(),
+        code=None if code is None else str(code),
+        error_type=_text(error.get("type")),
+        headers=headers,
+        request_id=request_id,
+    )
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value or None
+    return orjson.dumps(value).decode()
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from ``retry-after-ms``, or ``retry-after`` in seconds or as a date; None if neither is one.
+
+    Negative, not finite or unreadable values, and dates gone by, count as not said.
+    """
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        value = headers.get(name, "").strip()
+        if not value:
+            continue
+        try:
+            seconds = float(value) / unit
+        except ValueError:
+            seconds = _until(value)
+        if math.isfinite(seconds) and seconds > 0:
+            return seconds
+    return None
+
+
+def _until(date: str) -> float:
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time()
+    except (TypeError, ValueError):
+        return -1.0
