@@ -35,7 +35,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     scope: str
-    """Who shares entries: the key, the organisation, the user id – whatever the provider isolates by."""
+    """Who shares entries: the key, the organisation, the user id, whatever the provider isolates by."""
 
     blocks: tuple[Block, ...]
 

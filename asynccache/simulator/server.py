@@ -9,8 +9,10 @@ import orjson
 from aiohttp import web
 
 from .answer import compose
+from .anthropic_wire import AnthropicWire
 from .cache import PrefixCache
 from .clock import VirtualClock
+from .deepseek_wire import DeepSeekWire
 from .door import check_model, decoded, logged_headers, owner
 from .log import Record
 from .openai_wire import OpenAIWire
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-WIRES: tuple[Callable[[], Wire], ...] = (OpenAIWire,)
+WIRES: tuple[Callable[[], Wire], ...] = (OpenAIWire, AnthropicWire, DeepSeekWire)
 
 
 class Simulator:
