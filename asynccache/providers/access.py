@@ -27,7 +27,9 @@ def find_base(request: Request, variables: Sequence[str], default: str) -> str:
     base = request.reach.api_base
     where = "api_base"
     if not base:
-        where, base = next(((name, value) for name in variables if (value := os.environ.get(name))), ("", default))
+        where, base = next(
+            ((name, value) for name in variables if (value := os.environ.get(name))), ("", default)
+        )
     parts = urlsplit(base)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         msg = f"{where}={base!r} is not an address; it looks like 'https://host/v1'"

@@ -29,9 +29,9 @@ class HttpCall(msgspec.Struct, frozen=True, kw_only=True):
 class CacheRules(msgspec.Struct, frozen=True, kw_only=True):
     """What a model's prompt cache takes from a caller: a row of the provider's table."""
 
-    style: Literal["blocks", "parts", "none"]
+    style: Literal["blocks", "parts", "kept", "none"]
     """``blocks``: marks on tools, system and message blocks (Anthropic); ``parts``: on content parts
-    only (OpenAI); ``none``: no marks at all."""
+    only (OpenAI); ``kept``: they are sent as the caller wrote them; ``none``: no marks at all."""
     reason: str = ""
     """Why marks are dropped, for the report; used when *style* is ``none``."""
     max_marks: int = 4

@@ -129,7 +129,8 @@ def status_error(
         status = known or (int(code) if code and code.isdigit() and 400 <= int(code) < 600 else 500)
     cls = _class_of(status, code, error_type, message)
     error = cls(
-        redact(message.strip())[:_MAX_MESSAGE] or f"the provider answered with status {status} and no message",
+        redact(message.strip())[:_MAX_MESSAGE]
+        or f"the provider answered with status {status} and no message",
         status_code=status,
         code=code or error_type,
         request_id=request_id or find_request_id(headers),

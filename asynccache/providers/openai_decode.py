@@ -1,0 +1,376 @@
+"""Answers in OpenAI's chat format, streamed or whole, to events; for OpenAI and all who speak like it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import anyio
+import msgspec
+import orjson
+
+from asynccache.errors import InvalidResponseError, StreamInterruptedError
+from asynccache.events import (
+    AudioDelta,
+    CitationDelta,
+    Finished,
+    LogprobsDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    ReportedUsage,
+    Started,
+    TextDelta,
+    ToolCallFragment,
+    Unknown,
+)
+from asynccache.providers.statuses import error_from_object, status_error
+from asynccache.reply import FinishReason
+from asynccache.secret import redact
+from asynccache.sse import SSEDecoder
+
+if TYPE_CHECKING:
+    from asynccache.events import Event
+    from asynccache.stream import Emit
+
+__all__ = ["ChatDecoder"]
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: Any = None
+    arguments: Any = None
+
+
+class _Call(msgspec.Struct):
+    index: Any = None
+    id: Any = None
+    function: _Function | None = None
+    custom: Any = None
+
+
+class _Message(msgspec.Struct):
+    """A delta, or the message of a whole answer."""
+
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: list[_Call] | None = None
+    function_call: _Function | None = None
+    annotations: Any = None
+    audio: Any = None
+
+
+class _Choice(msgspec.Struct):
+    index: Any = 0
+    delta: _Message | None = None
+    message: _Message | None = None
+    finish_reason: Any = None
+    logprobs: Any = None
+    usage: Any = None  # Moonshot's older streams
+
+
+class _Body(msgspec.Struct):
+    """A chunk, or a whole answer."""
+
+    id: Any = None
+    model: Any = None
+    created: Any = None
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    error: Any = None
+    service_tier: Any = None
+    system_fingerprint: Any = None
+    x_groq: Any = None
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+
+# The provider's word to OpenAI's; facts/wire.md §5.1. A word that is not here counts as "stop".
+_FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "tool_calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "function_call",
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+}
+# Words that mean the server broke off, with the status that they stand for; facts/wire.md §4.4, §7.
+_BROKEN_OFF = {"insufficient_system_resource": 503, "error": 502, "network_error": 502}
+
+
+@final
+class ChatDecoder:
+    """A machine from bytes to events.
+
+    Args:
+        sse: whether the bytes are an event stream; else they are one JSON body.
+        dialect: the row of ``usage/fields.py`` for what it says of tokens.
+        needs_done: whether only ``[DONE]`` ends a stream; else a clean end after a finish reason does too.
+        touch: told of every read that brought something meaningful.
+    """
+
+    def __init__(self, *, sse: bool, dialect: str, needs_done: bool, touch: Any = None) -> None:
+        self._sse = SSEDecoder() if sse else None
+        self._body: list[bytes] = []
+        self._dialect = dialect
+        self._needs_done = needs_done
+        self._touch = touch
+        self._started = False
+        self._facts: tuple[Any, ...] = ()
+        self._open: set[int] = set()  # answers begun and not finished
+        self._finished: set[int] = set()
+        self._calls: dict[
+            tuple[int, Any], tuple[int, str | None]
+        ] = {}  # (answer, index told) -> (position, id)
+        self._call_counts: dict[int, int] = {}
+        self._emit: Emit[Event] | None = None
+        self._done = False
+        self._progress = False
+
+    def feed(self, chunk: bytes, emit: Emit[Event]) -> None:
+        """Take any piece of the body."""
+        if self._sse is None:
+            self._body.append(chunk)
+            return
+        self._progress = False
+        self._emit = emit
+        self._sse.feed(chunk, self._event)
+        if self._progress and self._touch is not None:
+            self._touch()
+        if self._done:
+            raise anyio.EndOfStream
+
+    def flush(self, emit: Emit[Event]) -> None:
+        """The body is at its end.
+
+        Raises:
+            StreamInterruptedError: the answer is not.
+        """
+        if self._done:
+            return
+        self._emit = emit
+        if self._sse is None:
+            self._whole(b"".join(self._body))
+            return
+        rest = self._sse.rest  # an end that lacks only its blank line
+        if rest is not None and (rest == b"[DONE]" or _is_json(rest)):
+            self._event(rest)
+            if rest == b"[DONE]":
+                return
+        if not self._started:
+            msg = "the answer was empty: the stream ended before its first event"
+            raise StreamInterruptedError(msg)
+        if self._needs_done or self._open or not self._finished:
+            msg = "the stream ended before the answer did"
+            raise StreamInterruptedError(msg)
+
+    def _whole(self, body: bytes) -> None:
+        text = body.strip()
+        if not text:
+            msg = "the answer was empty"
+            raise StreamInterruptedError(msg)
+        parsed = self._parse(text)
+        if parsed.choices is None and parsed.error is None:
+            msg = f"the answer is no chat completion: {_excerpt(text)}"
+            raise InvalidResponseError(msg)
+        self._take(parsed, text)
+
+    def _parse(self, data: bytes) -> _Body:
+        try:
+            return _decode(data)
+        except msgspec.DecodeError as exc:
+            repaired = data.decode("utf-8", "replace").encode()
+            if repaired != data:  # invalid UTF-8 becomes U+FFFD; the answer goes on
+                return self._parse(repaired)
+            if _is_json(data):
+                body = orjson.loads(data)
+                if isinstance(body, dict) and body.get("error") is not None:
+                    raise error_from_object(None, body["error"]) from exc
+            msg = f"the answer holds an event that is not of the chat format ({exc}): {_excerpt(data)}"
+            raise InvalidResponseError(msg) from exc
+
+    def _event(self, data: bytes) -> None:
+        if data == b"[DONE]":
+            self._done = True
+            if not self._started:
+                msg = "the answer was empty: the stream ended before its first event"
+                raise StreamInterruptedError(msg)
+        elif not self._done and data and not data.isspace():
+            self._take(self._parse(data), data)
+
+    def _take(self, body: _Body, raw: bytes) -> None:
+        if body.error is not None and body.error != {} and body.error != "":
+            self._take_usage(body, None)
+            raise error_from_object(None, body.error)
+        if body.choices is None and body.usage is None and body.model is None:
+            self._send(Unknown(self._sse.event if self._sse else "body", msgspec.Raw(raw)))
+            return
+        facts = (body.id, body.model, body.service_tier, body.system_fingerprint)
+        if facts != self._facts:
+            self._start(body, facts, raw)
+        choices = body.choices
+        if choices:
+            if len(choices) > 1:
+                self._progress = True
+            for choice in choices:
+                self._choice(choice, raw)
+            self._take_usage(body, choices[0])
+        else:
+            self._take_usage(body, None)
+
+    def _start(self, body: _Body, facts: tuple[Any, ...], raw: bytes) -> None:
+        if self._started and (None in facts or not facts[0]):
+            facts = tuple(new or old for new, old in zip(facts, self._facts, strict=True))
+            if facts == self._facts:
+                return
+        self._started = True
+        self._facts = facts
+        name, model, tier, fingerprint = facts
+        self._send(
+            Started(
+                id=_text(name),
+                model=_text(model),
+                created=body.created if type(body.created) is int else 0,
+                service_tier=tier if isinstance(tier, str) else None,
+                system_fingerprint=fingerprint if isinstance(fingerprint, str) else None,
+                raw=raw,
+            )
+        )
+
+    def _send(self, event: Event) -> None:
+        assert self._emit is not None  # noqa: S101 - feed and flush set it first
+        self._emit(event)
+
+    def _choice(self, choice: _Choice, raw: bytes) -> None:
+        index = choice.index if type(choice.index) is int else 0
+        message = choice.delta or choice.message
+        if message is not None:
+            content = message.content
+            if content:
+                if type(content) is str:
+                    self._progress = True
+                    self._emit(TextDelta(content, index, raw))  # type: ignore[misc]  # the hot line: see _send
+                else:
+                    self._parts(content, index, raw)
+            self._rest_of(message, index, raw)
+        if choice.logprobs is not None:
+            self._send(LogprobsDelta(choice.logprobs, index, raw))
+        if choice.finish_reason is not None:
+            self._finish(choice, index, raw)
+        elif index not in self._finished:
+            self._open.add(index)
+
+    def _rest_of(self, message: _Message, index: int, raw: bytes) -> None:
+        reasoning = message.reasoning_content or message.reasoning
+        if reasoning and type(reasoning) is str:
+            self._progress = True
+            self._send(ReasoningDelta(reasoning, None, index, raw))
+        if message.tool_calls:
+            self._progress = True
+            for call in message.tool_calls:
+                self._call(call, index, raw)
+        if message.refusal:
+            self._progress = True
+            self._send(RefusalDelta(_text(message.refusal), index, raw))
+        if message.function_call is not None:
+            self._progress = True
+            self._call(_Call(index=0, function=message.function_call), index, raw)
+        if message.annotations:
+            for annotation in message.annotations:
+                self._send(CitationDelta(annotation, index, raw))
+        if message.audio:
+            self._progress = True
+            self._send(AudioDelta(message.audio, index, raw))
+
+    def _parts(self, parts: Any, index: int, raw: bytes) -> None:
+        """Content as a list of parts (Mistral, Databricks): text, thinking, references."""
+        self._progress = True
+        for part in parts if isinstance(parts, list) else [parts]:
+            kind = part.get("type") if isinstance(part, dict) else None
+            if kind in {"text", "output_text"}:
+                self._send(TextDelta(_text(part.get("text")), index, raw))
+            elif kind in {"thinking", "reasoning"}:
+                self._send(
+                    ReasoningDelta(_flat(part.get("thinking") or part.get("summary")), None, index, raw)
+                )
+            else:
+                self._send(Unknown("content_part", part))
+
+    def _call(self, call: _Call, index: int, raw: bytes) -> None:
+        """One fragment. Servers omit or repeat ids, leave the index out, or give every call the index 0."""
+        function = call.function or _Function(**_custom(call.custom))
+        name = function.name if isinstance(function.name, str) else None
+        call_id = call.id if isinstance(call.id, str) and call.id else None
+        position, known_id = self._calls.get((index, call.index), (None, None))
+        if call.index is None and position is not None and call_id is None and name:
+            position = None  # a whole call without index or id
+        if position is None or (
+            call_id is not None and known_id is not None and call_id != known_id and name
+        ):
+            position = self._call_counts.get(index, 0)
+            self._call_counts[index] = position + 1
+            known_id = None
+        first = known_id is None and call_id is not None
+        self._calls[(index, call.index)] = (position, call_id or known_id)
+        arguments = function.arguments
+        if arguments is not None and not isinstance(arguments, str):
+            arguments = orjson.dumps(arguments).decode()  # Ollama and others send an object
+        fragment = ToolCallFragment(
+            position,
+            call_id if first else None,
+            name if first or known_id is None else None,
+            arguments or "",
+            index,
+            raw,
+        )
+        self._send(fragment)
+
+    def _finish(self, choice: _Choice, index: int, raw: bytes) -> None:
+        word = _text(choice.finish_reason)
+        if word in _BROKEN_OFF:
+            self._take_usage(_Body(), choice)
+            msg = f"the provider broke the answer off: finish_reason {word!r}"
+            raise status_error(_BROKEN_OFF[word], msg, code=word)
+        self._open.discard(index)
+        if index in self._finished or not word:
+            return
+        self._finished.add(index)
+        self._progress = True
+        self._send(Finished(_FINISH.get(word.lower(), "stop"), word, index, raw))
+
+    def _take_usage(self, body: _Body, choice: _Choice | None) -> None:
+        usage = body.usage
+        if usage is None and choice is not None:
+            usage = choice.usage
+        if usage is None and isinstance(body.x_groq, dict):
+            usage = body.x_groq.get("usage")
+        if usage is not None:
+            self._send(ReportedUsage(usage, self._dialect))
+
+
+def _custom(custom: Any) -> dict[str, Any]:
+    return {"name": custom.get("name"), "arguments": custom.get("input")} if isinstance(custom, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, list):
+        return "".join(_flat(item.get("text") if isinstance(item, dict) else item) for item in value)
+    return _text(value)
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _excerpt(data: bytes) -> str:
+    return redact(repr(data[:200].decode("utf-8", "replace")))

@@ -1,0 +1,389 @@
+"""Stage: sends one POST and answers with a stream of bytes; the only file that knows aiohttp's client.
+
+It owns the socket, the clocks that end every wait, and the mapping of foreign errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, final
+
+import aiohttp
+import anyio
+import yarl
+
+from asynccache.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    AsyncCacheError,
+    InvalidRequestError,
+    InvalidResponseError,
+    RedirectRefusedError,
+    ResponseTooLargeError,
+    StreamInterruptedError,
+    WrongEventLoopError,
+)
+from asynccache.logs import log_request, wants_requests
+from asynccache.providers.registry import get
+from asynccache.providers.statuses import find_request_id
+from asynccache.secret import redact
+from asynccache.stream import Head, Stream
+
+if TYPE_CHECKING:
+    from asynccache.errors import TimeoutPhase
+    from asynccache.providers.base import HttpCall, Provider
+    from asynccache.request import Request, Timeout
+
+__all__ = ["MAX_BODY", "Transport"]
+
+MAX_BODY = 64 * 1024 * 1024
+"""The largest answer taken, in bytes after decompression."""
+_MAX_ERROR_BODY = 64 * 1024
+_DRAIN = 0.1  # seconds that a connection may take to end after the answer did
+_MAX_LINE = 32 * 1024  # of an answer's header
+
+
+@final
+class Transport:
+    """Sends requests over one pool of connections, which belongs to the event loop that first uses it.
+
+    Args:
+        max_connections: how many answers may be in flight at once; further calls wait for their turn.
+        max_body: the largest answer taken, in bytes after decompression.
+    """
+
+    name = "transport"
+
+    def __init__(self, *, max_connections: int = 1000, max_body: int = MAX_BODY) -> None:
+        self._max_connections = max_connections
+        self._max_body = max_body
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._places: asyncio.Semaphore | None = None
+
+    async def __call__(self, request: Request) -> Stream[Any]:
+        """Send *request*; the stream's items are the body's bytes, as they come.
+
+        Raises:
+            APIStatusError: the provider refused or failed.
+            APIConnectionError: no answer came.
+            ConfigurationError: the request cannot be sent as it is.
+        """
+        provider = get(request.provider)
+        call = await provider.authorize(provider.encode(request), request)
+        if wants_requests():
+            log_request(call.url, call.headers, call.body, *_secrets(request, call))
+        session = self._open_session()
+        clock = _Clock(request.timeout, request.deadline)
+        places = await self._take_place(clock)
+        try:
+            response = await self._post(session, call, clock, places)
+            return await self._answer(response, provider, request, call, clock, places)
+        except AsyncCacheError as error:
+            _complete(error, request)
+            raise
+
+    async def aclose(self) -> None:
+        """Close every connection. Idempotent."""
+        session, self._session = self._session, None
+        if session is not None:
+            with anyio.CancelScope(shield=True):
+                await session.close()
+
+    @property
+    def connections(self) -> int:
+        """How many connections the pool holds, in use or waiting for use."""
+        connector = None if self._session is None else self._session.connector
+        if connector is None:
+            return 0
+        return len(connector._acquired) + sum(map(len, connector._conns.values()))  # noqa: SLF001 - no public count
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._session.closed:
+            self._loop = loop
+            self._places = asyncio.Semaphore(self._max_connections)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("User-Agent", "Accept-Encoding"),
+                max_line_size=_MAX_LINE,
+                max_field_size=_MAX_LINE,
+            )
+        if loop is not self._loop:
+            msg = "this Client belongs to another event loop; make one Client per loop, or use acompletion()"
+            raise WrongEventLoopError(msg)
+        return self._session
+
+    async def _take_place(self, clock: _Clock) -> asyncio.Semaphore:
+        assert self._places is not None  # noqa: S101 - made with the session
+        places = self._places
+        if places.locked():
+            limit = clock.limit("pool", clock.timeout.connect)
+            try:
+                async with asyncio.timeout(limit.seconds):
+                    await places.acquire()
+            except TimeoutError:
+                raise limit.error(f"all {self._max_connections} connections are in use") from None
+        else:
+            await places.acquire()
+        return places
+
+    async def _post(
+        self, session: aiohttp.ClientSession, call: HttpCall, clock: _Clock, places: asyncio.Semaphore
+    ) -> aiohttp.ClientResponse:
+        """The answer's head. On every error the place in the pool is free again."""
+        limit = clock.limit("first_event", clock.timeout.first_event)
+        headers = {"user-agent": _USER_AGENT, "accept-encoding": "identity", **call.headers}
+        connect = clock.timeout.connect
+        try:
+            async with asyncio.timeout(limit.seconds):
+                return await session.post(
+                    yarl.URL(call.url, encoded=True),
+                    data=call.body,
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect),
+                )
+        except aiohttp.ConnectionTimeoutError:
+            places.release()
+            msg = f"no connection to {_host(call.url)} within {connect} s"
+            raise APITimeoutError(msg, phase="connect") from None
+        except TimeoutError:
+            places.release()
+            raise limit.error(f"{_host(call.url)} has not begun to answer") from None
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            places.release()
+            raise _connection_error(exc, call) from exc
+        except BaseException:
+            places.release()
+            raise
+
+    async def _answer(
+        self,
+        response: aiohttp.ClientResponse,
+        provider: Provider,
+        request: Request,
+        call: HttpCall,
+        clock: _Clock,
+        places: asyncio.Semaphore,
+    ) -> Stream[Any]:
+        body = _Body(response, clock, places, self._max_body)
+        try:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            status = response.status
+            if 200 <= status < 300:
+                head = Head(
+                    status=status, headers=headers, request_id=find_request_id(headers), touch=body.touch
+                )
+                return Stream(body, head)
+            if 300 <= status < 400:
+                msg = f"{_host(call.url)} answered with a redirect (status {status}), which is never followed; set api_base"
+                raise RedirectRefusedError(msg, status_code=status, request_id=find_request_id(headers))
+            content = await body.read_error()
+            raise provider.error(status, headers, _hide(content, request, call))
+        except BaseException:
+            body.close()
+            raise
+
+
+@final
+class _Limit:
+    """How long one wait may take, and the error for when it took longer."""
+
+    __slots__ = ("phase", "seconds")
+
+    def __init__(self, phase: TimeoutPhase, seconds: float | None) -> None:
+        self.phase: TimeoutPhase = phase
+        self.seconds = seconds
+
+    def error(self, what: str) -> APITimeoutError:
+        took = "" if self.seconds is None else f" within {max(self.seconds, 0):.3g} s"
+        return APITimeoutError(f"{what}{took} (timeout {self.phase!r})", phase=self.phase)
+
+
+@final
+class _Clock:
+    """The limits of one call."""
+
+    __slots__ = ("deadline", "timeout")
+
+    def __init__(self, timeout: Timeout, deadline: float | None) -> None:
+        self.timeout = timeout
+        self.deadline = deadline
+
+    def limit(self, phase: TimeoutPhase, seconds: float | None) -> _Limit:
+        """The limit for a wait that begins now: its own, or the whole call's where that is nearer."""
+        if self.deadline is not None:
+            left = self.deadline - time.monotonic()
+            if seconds is None or left < seconds:
+                return _Limit("total", max(left, 0.0))
+        return _Limit(phase, seconds)
+
+
+@final
+class _Body:
+    """The body of one answer: a source of bytes that no silence, drip or flood can hold up.
+
+    Time counts while this side waits for the server and nothing meaningful comes; a slow reader on this
+    side does not use it up. One timer per answer, armed again only when it goes off.
+    """
+
+    __slots__ = (
+        "_clock", "_closed", "_content", "_limit", "_loop", "_max", "_places", "_received", "_response",
+        "_since", "_timer", "_waited",
+    )  # fmt: skip
+
+    def __init__(
+        self, response: aiohttp.ClientResponse, clock: _Clock, places: asyncio.Semaphore, max_body: int
+    ) -> None:
+        self._response = response
+        self._content = response.content
+        self._clock = clock
+        self._places = places
+        self._max = max_body
+        self._received = 0
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._waited = 0.0  # seconds waited since the last meaningful event
+        self._since: float | None = None  # when the read in progress began
+        self._limit: tuple[TimeoutPhase, float | None] = ("first_event", clock.timeout.first_event)
+        self._timer: asyncio.TimerHandle | None = None
+        self._arm()
+
+    async def receive(self) -> bytes:
+        """The next piece of the body."""
+        self._since = self._loop.time()
+        try:
+            data = await self._content.readany()
+        except AsyncCacheError:
+            raise
+        except (aiohttp.ClientError, OSError, EOFError, ValueError) as exc:
+            msg = f"the connection broke before the answer ended ({type(exc).__name__})"
+            raise StreamInterruptedError(msg) from exc
+        finally:
+            self._waited += self._loop.time() - self._since
+            self._since = None
+        if not data:
+            raise anyio.EndOfStream
+        self._received += len(data)
+        if self._received > self._max:
+            msg = f"the answer is larger than {self._max} bytes; Client(max_body_bytes=...) allows more"
+            raise ResponseTooLargeError(msg)
+        return data
+
+    def touch(self) -> None:
+        """A meaningful event came: the idle clock starts anew."""
+        self._waited = 0.0
+        self._limit = ("idle", self._clock.timeout.idle)
+        if self._since is not None:
+            self._since = self._loop.time()
+
+    async def finish(self) -> None:
+        """The answer is whole: let the connection end it too, so that it can be used again."""
+        try:
+            async with asyncio.timeout(_DRAIN):
+                while await self._content.readany():
+                    pass
+        except (TimeoutError, AsyncCacheError, aiohttp.ClientError, OSError, EOFError, ValueError):
+            self.close()
+
+    async def read_error(self) -> bytes:
+        """The first 64 KiB of an error's body, as much of it as comes."""
+        content = b""
+        try:
+            while len(content) < _MAX_ERROR_BODY:
+                content += await self.receive()
+        except (anyio.EndOfStream, StreamInterruptedError, APITimeoutError):
+            pass  # the status says enough; the body only explains it
+        return content[:_MAX_ERROR_BODY]
+
+    def close(self) -> None:
+        """Free the socket at once: it goes back to the pool only if the body was read to its end."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._response.close()
+        self._places.release()
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        self.close()
+
+    def _arm(self) -> None:
+        """Set the timer to when the first limit would be reached if nothing came until then."""
+        now = self._loop.time()
+        waiting = 0.0 if self._since is None else now - self._since
+        delays = []
+        if self._limit[1] is not None:
+            delays.append(self._limit[1] - self._waited - waiting)
+        if self._clock.deadline is not None:
+            delays.append(self._clock.deadline - time.monotonic())
+        if delays:
+            self._timer = self._loop.call_later(max(min(delays), 0.001), self._ring)
+
+    def _ring(self) -> None:
+        if self._closed:
+            return
+        phase, seconds = self._limit
+        waiting = 0.0 if self._since is None else self._loop.time() - self._since
+        deadline = self._clock.deadline
+        if deadline is not None and time.monotonic() >= deadline:
+            self._expire("total", self._clock.timeout.total, "the answer was not complete")
+        elif self._since is not None and seconds is not None and self._waited + waiting >= seconds:
+            what = "no meaningful event came" if phase == "idle" else "the answer had not begun"
+            self._expire(phase, seconds, what)
+        elif self._since is None and seconds is not None and self._waited >= seconds:
+            self._timer = self._loop.call_later(0.05, self._ring)  # used up, but nobody waits: look again
+        else:
+            self._arm()
+
+    def _expire(self, phase: TimeoutPhase, seconds: float | None, what: str) -> None:
+        self._content.set_exception(_Limit(phase, seconds).error(what))
+        self._response.close()
+
+
+_USER_AGENT = "asynccache"
+
+
+def _host(url: str) -> str:
+    host = yarl.URL(url, encoded=True).host
+    return host or "the server"
+
+
+def _secrets(request: Request, call: HttpCall) -> tuple[Any, ...]:
+    reach = request.reach
+    token = call.headers.get("authorization", "").removeprefix("Bearer ")
+    return (reach.api_key, *reach.options.values(), token, call.headers.get("x-api-key"))
+
+
+def _hide(content: bytes, request: Request, call: HttpCall) -> bytes:
+    """An error's body without the key, should the provider echo it."""
+    return redact(content.decode("utf-8", "replace"), *_secrets(request, call)).encode()
+
+
+def _connection_error(exc: Exception, call: HttpCall) -> AsyncCacheError:
+    host = _host(call.url)
+    if isinstance(exc, (aiohttp.InvalidURL, ValueError)) and not isinstance(
+        exc, aiohttp.ClientConnectionError
+    ):
+        return InvalidRequestError(
+            f"{call.url!r} cannot be asked, or a header cannot be sent: {redact(str(exc))}"
+        )
+    if isinstance(exc, aiohttp.ClientSSLError):
+        return APIConnectionError(f"no secure connection to {host}: {redact(str(exc))}", code="tls")
+    if isinstance(exc, aiohttp.ClientResponseError):
+        return InvalidResponseError(f"{host} did not answer in HTTP: {redact(exc.message)[:200]}")
+    if isinstance(exc, aiohttp.ServerDisconnectedError):
+        return APIConnectionError(f"{host} closed the connection without an answer")
+    return APIConnectionError(f"no connection to {host}: {redact(str(exc))[:300]}")
+
+
+def _complete(error: AsyncCacheError, request: Request) -> None:
+    """Name whom the request was for, where the error does not."""
+    error.provider = error.provider or request.provider
+    error.model = error.model or request.model
