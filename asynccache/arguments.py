@@ -1,0 +1,274 @@
+"""A caller's arguments, OpenAI's and LiteLLM's names alike, to a Request; bad ones are refused here."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asynccache.errors import InvalidRequestError, UnknownProviderError
+from asynccache.providers.registry import get, names
+from asynccache.reply import Mapped
+from asynccache.request import Access, Request, Timeout
+from asynccache.secret import Secret
+
+__all__ = ["build_request", "full_model"]
+
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_SECRET_OPTIONS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
+_OPTION_PREFIXES = ("aws_",)
+
+
+def build_request(
+    model: str,
+    messages: Any,
+    *,
+    stream: bool,
+    timeout: Timeout,
+    max_retries: int,
+    arguments: Mapping[str, Any],
+) -> Request:
+    """The request that *arguments* ask for; an argument that is None counts as not given.
+
+    Raises:
+        InvalidRequestError: a value has the wrong shape; the message names its path.
+        UnknownProviderError: there is no such provider, or no known model has that bare name.
+    """
+    params = {name: value for name, value in arguments.items() if value is not None}
+    name = full_model(model, params.pop("custom_llm_provider", None))
+    provider = name.partition("/")[0]
+    limits = _timeout(params.pop("timeout", None), timeout)
+    routing = {key: params.pop(key, None) for key in _ROUTING}
+    options = {key: params.pop(key) for key in tuple(params) if key.startswith(_OPTION_PREFIXES)}
+    tools = params.pop("tools", None)
+    for key, value in params.items():
+        if type(value) is float and not math.isfinite(value):
+            msg = f"{key}={value} is not a number that JSON can say"
+            raise InvalidRequestError(msg, provider=provider, model=name)
+    retries = routing["max_retries"] if routing["max_retries"] is not None else routing["num_retries"]
+    return Request(
+        model=name,
+        messages=_messages(messages),
+        params=params,
+        stream=stream,
+        tools=None if tools is None else _tools(tools),
+        cache_control=routing["cache_control"],
+        cache_control_injection_points=routing["cache_control_injection_points"],
+        keep_cache_control=bool(routing["keep_cache_control"]),
+        drop_params=bool(routing["drop_params"]),
+        access=_access(provider, routing, options),
+        extra_headers=_headers(routing["extra_headers"] or routing["headers"] or {}),
+        extra_body=_mapping("extra_body", routing["extra_body"] or {}),
+        timeout=limits,
+        deadline=None if limits.total is None else time.monotonic() + limits.total,
+        max_retries=max_retries if retries is None else _count("max_retries", retries),
+    )
+
+
+_ROUTING = (
+    "api_key", "api_base", "base_url", "max_retries", "num_retries", "extra_headers", "headers", "extra_body",
+    "drop_params", "keep_cache_control", "cache_control", "cache_control_injection_points",
+)  # fmt: skip
+
+
+def full_model(model: Any, provider: str | None = None) -> str:
+    """*model* as ``provider/model``.
+
+    Raises:
+        InvalidRequestError: it is no name.
+        UnknownProviderError: no provider and no known model has that name; the message names the nearest.
+    """
+    if not isinstance(model, str) or not model.strip():
+        msg = f"model={model!r} is no name; write 'provider/model', such as 'openai/gpt-5.6-sol'"
+        raise InvalidRequestError(msg)
+    if provider is not None:
+        get(provider)
+        return model if model.startswith(f"{provider}/") else f"{provider}/{model}"
+    prefix, slash, rest = model.partition("/")
+    if slash and rest and prefix in names():
+        return model
+    from asynccache.pricing.book import nearest, provider_of
+
+    found = provider_of(model)
+    if found is not None and found in names():
+        return f"{found}/{model}"
+    if slash:
+        near = difflib.get_close_matches(prefix, names(), n=1, cutoff=0.5)
+        hint = f"; did you mean '{near[0]}/{rest}'?" if near else ";"
+        msg = f"no provider named {prefix!r} (model={model!r}){hint} Known: {', '.join(names())}"
+        raise UnknownProviderError(msg, provider=prefix, model=model)
+    close = ", ".join(map(repr, nearest(model)))
+    msg = f"no known model is named {model!r}; nearest: {close}. Name the provider to send it all the same: 'openai/{model}'"
+    raise UnknownProviderError(msg, model=model)
+
+
+def _access(provider: str, routing: Mapping[str, Any], options: Mapping[str, Any]) -> Access:
+    base = routing["api_base"] or routing["base_url"]
+    if base is not None and not isinstance(base, str):
+        base = str(base)
+    return Access(
+        provider=provider,
+        api_key=_secret("api_key", routing["api_key"]),
+        api_base=base or None,
+        options={
+            name: (_secret(name, value) or Secret("")) if name in _SECRET_OPTIONS else _string(name, value)
+            for name, value in options.items()
+        },
+    )
+
+
+def _secret(name: str, value: Any) -> Secret | None:
+    if value is None or type(value) is Secret:
+        return value
+    if isinstance(value, str):
+        return Secret(value.strip())
+    msg = f"{name} is a {type(value).__name__}; a key is a string"
+    raise InvalidRequestError(msg)
+
+
+def _string(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    msg = f"{name}={value!r} is not a string"
+    raise InvalidRequestError(msg)
+
+
+def _count(name: str, value: Any) -> int:
+    if type(value) is int and value >= 0:
+        return value
+    msg = f"{name}={value!r} is not a whole number from 0 up"
+    raise InvalidRequestError(msg)
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    msg = f"{name}={value!r} is not a dict"
+    raise InvalidRequestError(msg)
+
+
+def _headers(headers: Any) -> Mapping[str, str]:
+    for name, value in _mapping("extra_headers", headers).items():
+        if not isinstance(value, str) or any(char in f"{name}{value}" for char in "\r\n\0"):
+            msg = f"extra_headers[{name!r}] is not a string that a header can carry"
+            raise InvalidRequestError(msg)
+    return {str(name).lower(): value for name, value in headers.items()}
+
+
+def _timeout(given: Any, default: Timeout) -> Timeout:
+    if given is None:
+        return default
+    if type(given) is Timeout:
+        return given
+    if isinstance(given, (int, float)) and not isinstance(given, bool) and given > 0 and math.isfinite(given):
+        return Timeout(total=float(given))
+    msg = f"timeout={given!r} is neither seconds above 0 nor a Timeout(connect=, first_event=, idle=, total=)"
+    raise InvalidRequestError(msg)
+
+
+def _messages(messages: Any) -> Sequence[Any]:
+    """The caller's own sequence where all of it is plain; else one with the other objects made plain."""
+    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence):
+        msg = f"messages is a {type(messages).__name__}; it is a list like [{{'role': 'user', 'content': '...'}}]"
+        raise InvalidRequestError(msg)
+    if not messages:
+        msg = "messages is empty; it needs at least one, like [{'role': 'user', 'content': '...'}]"
+        raise InvalidRequestError(msg)
+    plain: list[Any] | None = None
+    for position, message in enumerate(messages):
+        if type(message) is not dict:
+            plain = plain or list(messages)
+            plain[position] = message = _plain_message(message, position)
+        _check_message(message, position)
+    return messages if plain is None else plain
+
+
+def _plain_message(message: Any, position: int) -> dict[str, Any]:
+    if isinstance(message, Mapped):
+        return message.to_dict()
+    if isinstance(message, Mapping):
+        return dict(message)
+    dump = getattr(message, "model_dump", None)  # the openai SDK's messages
+    if dump is not None:
+        dumped: dict[str, Any] = dump(exclude_none=True)
+        return dumped
+    msg = f"messages[{position}] is a {type(message).__name__}; a message is a dict with 'role' and 'content'"
+    raise InvalidRequestError(msg)
+
+
+def _check_message(message: dict[str, Any], position: int) -> None:
+    role = message.get("role")
+    if role not in _ROLES:
+        msg = f"messages[{position}].role={role!r} is not one of {', '.join(sorted(_ROLES))}"
+        raise InvalidRequestError(msg)
+    content = message.get("content")
+    if type(content) is str:
+        pass
+    elif isinstance(content, (list, tuple)):
+        _check_parts(content, position)
+    elif content is not None:
+        msg = f"messages[{position}].content is a {type(content).__name__}; it is a string or a list of parts"
+        raise InvalidRequestError(msg)
+    elif role not in {"assistant", "function"}:
+        msg = f"messages[{position}].content is missing; a {role} message needs one"
+        raise InvalidRequestError(msg)
+    if role == "assistant" and "tool_calls" in message:
+        _check_calls(message["tool_calls"], position)
+    if role == "tool" and not isinstance(message.get("tool_call_id"), str):
+        msg = (
+            f"messages[{position}].tool_call_id={message.get('tool_call_id')!r} is not the id of a tool call"
+        )
+        raise InvalidRequestError(msg)
+
+
+def _check_parts(parts: Sequence[Any], position: int) -> None:
+    for number, part in enumerate(parts):
+        if not isinstance(part, Mapping):
+            msg = f"messages[{position}].content[{number}] is a {type(part).__name__}; a part is a dict with a 'type'"
+            raise InvalidRequestError(msg)
+        kind = part.get("type")
+        if not isinstance(kind, str):
+            msg = f"messages[{position}].content[{number}].type={kind!r} is not a string such as 'text'"
+            raise InvalidRequestError(msg)
+        if kind == "text" and not isinstance(part.get("text"), str):
+            msg = f"messages[{position}].content[{number}].text={part.get('text')!r} is not a string"
+            raise InvalidRequestError(msg)
+
+
+def _check_calls(calls: Any, position: int) -> None:
+    if calls is None:
+        return
+    if not isinstance(calls, (list, tuple)):
+        msg = f"messages[{position}].tool_calls is a {type(calls).__name__}; it is a list"
+        raise InvalidRequestError(msg)
+    for number, call in enumerate(calls):
+        where = f"messages[{position}].tool_calls[{number}]"
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if isinstance(call, Mapping) and call.get("type") == "custom":
+            continue
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            msg = f"{where}.function has no 'name'; a call is {{'id', 'type': 'function', 'function': {{'name', 'arguments'}}}}"
+            raise InvalidRequestError(msg)
+        if not isinstance(function.get("arguments", ""), str):
+            msg = (
+                f"{where}.function.arguments is a {type(function['arguments']).__name__}; it is the JSON text"
+            )
+            raise InvalidRequestError(msg)
+
+
+def _tools(tools: Any) -> Sequence[Any]:
+    if not isinstance(tools, (list, tuple)):
+        msg = f"tools is a {type(tools).__name__}; it is a list"
+        raise InvalidRequestError(msg)
+    for number, tool in enumerate(tools):
+        if not isinstance(tool, Mapping):
+            msg = f"tools[{number}] is a {type(tool).__name__}; a tool is a dict"
+            raise InvalidRequestError(msg)
+        if tool.get("type") == "function" and "input_schema" not in tool:
+            function = tool.get("function")
+            if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+                msg = f"tools[{number}].function.name is missing; a tool is {{'type': 'function', 'function': {{'name', ...}}}}"
+                raise InvalidRequestError(msg)
+    return tools

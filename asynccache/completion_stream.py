@@ -1,0 +1,175 @@
+"""What a streaming caller holds: the chunks as they come, then usage, cost and the whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import anyio
+
+from asynccache.aggregate import Aggregator
+from asynccache.chunks import ChunkWriter
+from asynccache.errors import AsyncCacheError, StreamInterruptedError
+from asynccache.reply import Cost
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from asynccache.events import Event, Unknown
+    from asynccache.reply import CacheReport, Chunk, Completion, Usage
+    from asynccache.request import Request
+    from asynccache.stream import Emit, Stream
+
+__all__ = ["CompletionStream", "LastUsage", "collect"]
+
+
+@final
+class LastUsage:
+    """A recorder that remembers the last usage, so that a stream left early can still tell it."""
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+
+    def open(self, attempt_id: str, request: Request, /) -> None:
+        """An attempt begins."""
+
+    def settle(
+        self, attempt_id: str, usage: Usage, model: str | None, error: BaseException | None, /
+    ) -> None:  # noqa: ARG002
+        """An attempt is over."""
+        self.usage = usage
+
+
+@final
+class CompletionStream:
+    """An answer as it streams in: iterate over its chunks, best under ``async with``.
+
+    Leaving the block, `aclose`, a cancellation and an error close the connection at once; after a plain
+    ``break`` it closes when the stream is let go.
+    """
+
+    def __init__(self, events: Stream[Event], request: Request, last: LastUsage) -> None:
+        self._head = events.head
+        self._request = request
+        self._last = last
+        self._whole = Aggregator()
+        self._ended = False
+        self._chunks: Stream[Chunk] = events.pipe(ChunkWriter(self._whole.add, self._broken))
+
+    def __aiter__(self) -> CompletionStream:
+        return self
+
+    def __anext__(self) -> Any:  # a coroutine of Chunk; handed through to spare one per chunk
+        return self._chunks.__anext__()
+
+    async def __aenter__(self) -> CompletionStream:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Let the answer go and close its connection. Idempotent."""
+        await self._chunks.aclose()
+
+    async def read_ready(self) -> list[Chunk]:
+        """All chunks that are ready, waiting for the first; empty when the answer is over."""
+        try:
+            chunks = [await self._chunks.receive()]
+        except anyio.EndOfStream:
+            return []
+        while self._chunks.has_items:
+            chunks.append(await self._chunks.receive())
+        return chunks
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the request used: final after the last chunk, what is known after an early end, else None."""
+        return self._whole.usage or self._last.usage
+
+    @property
+    def cost(self) -> Cost:
+        """What the request cost; its ``total`` is None, with a reason, while that is not known."""
+        usage = self.usage
+        if usage is None:
+            return Cost(reason="the answer is not complete")
+        return usage.cost_details or Cost(reason="the answer carries no cost")
+
+    @property
+    def completion(self) -> Completion:
+        """The answer as it stands: whole after the last chunk."""
+        return self._whole.completion(report=self.cache_report, whole=self._whole.usage is not None)
+
+    @property
+    def cache_report(self) -> CacheReport:
+        """What became of every cache mark."""
+        return self._head.cache_report
+
+    @property
+    def request_id(self) -> str | None:
+        """The provider's id of the request."""
+        return self._head.request_id
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the answer, names in lower case."""
+        return dict(self._head.headers)
+
+    @property
+    def unknown_events(self) -> list[Unknown]:
+        """What the provider sent that this version has no name for."""
+        return list(self._whole.unknown)
+
+    def _broken(self, error: BaseException | None) -> None:
+        describe(error, self._request, self._head.request_id, self._whole)
+
+
+@final
+class _Collector:
+    """A machine that keeps everything and hands nothing on."""
+
+    def __init__(self, request: Request, request_id: str | None) -> None:
+        self.whole = Aggregator()
+        self._request = request
+        self._request_id = request_id
+
+    def feed(self, event: Event, _emit: Emit[None]) -> None:
+        self.whole.add(event)
+
+    def flush(self, _emit: Emit[None]) -> None:
+        pass
+
+    def interrupted(self, error: BaseException | None, _emit: Emit[None]) -> None:
+        describe(error, self._request, self._request_id, self.whole)
+
+
+async def collect(events: Stream[Event], request: Request) -> Completion:
+    """Read an answer to its end and give it whole.
+
+    Raises:
+        APIConnectionError: it broke off.
+        APIStatusError: the provider reported an error.
+    """
+    collector = _Collector(request, events.head.request_id)
+    stream = events.pipe(collector)
+    async with stream:
+        while True:
+            try:
+                await stream.receive()
+            except anyio.EndOfStream:
+                break
+    return collector.whole.completion(report=events.head.cache_report, keep_raw=True)
+
+
+def describe(
+    error: BaseException | None, request: Request, request_id: str | None, whole: Aggregator
+) -> None:
+    """Write on *error* whom it concerns and what had been said."""
+    if not isinstance(error, AsyncCacheError):
+        return
+    error.provider = error.provider or request.provider
+    error.model = error.model or request.model
+    error.request_id = error.request_id or request_id
+    if isinstance(error, StreamInterruptedError) and error.completion is None and whole.begun:
+        error.completion = whole.completion(whole=False)
