@@ -101,12 +101,18 @@ def _system_settings(body: dict[str, Any]) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     if body.get("speed") not in (None, "standard"):
         chosen["speed"] = body["speed"]
-    if any((block.get("citations") or {}).get("enabled") for block in _all_blocks(body)):
+    if any(_cites(block) for block in _all_blocks(body)):
         chosen["citations"] = True
     wanted = (body.get("output_config") or {}).get("format")
     if wanted:
         chosen["format"] = wanted
     return chosen
+
+
+def _cites(block: dict[str, Any]) -> bool:
+    """A document that asks for citations; a text's own list of citations asks for nothing."""
+    wanted = block.get("citations")
+    return type(wanted) is dict and bool(wanted.get("enabled"))
 
 
 def _message_settings(body: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,10 @@ _PER_MESSAGE = 4  # tokens of the frame around a message, about
 _PER_MEDIUM = {"image_url": 765, "input_audio": 400, "file": 1500}  # tokens, about: their size says little
 
 
+# a prompt ends where the answer begins, and what follows in the next request is that answer
+PRIMER = Block(content=b"<|assistant|>", tokens=_PER_MESSAGE)
+
+
 def unmarked(_part: dict[str, Any]) -> int | None:
     """No part carries a breakpoint."""
     return None
@@ -53,7 +57,7 @@ def chat_blocks(
         if _ends_here(messages, index):
             parts[-1] = msgspec.structs.replace(parts[-1], ends_message=True)
         blocks.extend(parts)
-    return blocks
+    return [*blocks, PRIMER]
 
 
 def message_blocks(
@@ -64,7 +68,7 @@ def message_blocks(
 ) -> Iterator[Block]:
     """The blocks of one message; a string and a list with one text part are the same prompt."""
     level: Level = "system" if message["role"] in ("system", "developer") else "messages"
-    head = f"<|{message['role']}|>{message.get('name') or ''}{message.get('tool_call_id') or ''}".encode()
+    head = f"<|{message['role']}|>{message.get('tool_call_id') or ''}".encode()
     yield Block(content=head, tokens=_PER_MESSAGE, level=level)
 
     calls = message.get("tool_calls")
@@ -76,8 +80,13 @@ def message_blocks(
         content, tokens = _rendered(part)
         yield Block(content=content, tokens=tokens, level=level, lifetime=lifetime(part))
     for call in calls or ():
-        content = orjson.dumps(call.get("function") or call.get("custom") or call)
+        content = _called(call)
         yield Block(content=content, tokens=estimate(content), level=level)
+
+
+def spoken_blocks(message: dict[str, Any], *, reasoning: bool = False) -> tuple[Block, ...]:
+    """An answer as it continues the prompt that it answers, which ends in the answer's own head already."""
+    return tuple(message_blocks(message, reasoning=reasoning))[1:]
 
 
 def check_chat(body: dict[str, Any]) -> None:
@@ -156,6 +165,20 @@ def _parts(message: dict[str, Any]) -> list[dict[str, Any]]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
     return [part if isinstance(part, dict) else {"type": "text", "text": str(part)} for part in content or ()]
+
+
+def _called(call: dict[str, Any]) -> bytes:
+    """A tool call as the model reads it again: neither its id, nor the order of its keys, nor spaces in the arguments.
+
+    Recorded conversations are read on beyond calls that the client wrote anew with other spaces.
+    """
+    said = call.get("function") or call.get("custom") or {}
+    arguments = str(said.get("arguments") or said.get("input") or "")
+    try:
+        plain = orjson.dumps(orjson.loads(arguments))
+    except orjson.JSONDecodeError:
+        plain = arguments.encode("utf-8", "surrogatepass")
+    return str(said.get("name")).encode() + b"(" + plain + b")"
 
 
 def _rendered(part: dict[str, Any]) -> tuple[bytes, int]:

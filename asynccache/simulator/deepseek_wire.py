@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 import orjson
 
 from .chat_answer import FINISH, call_deltas, call_id, message, text_deltas
-from .chat_prompt import chat_blocks, check_chat, message_blocks
+from .chat_prompt import chat_blocks, check_chat, spoken_blocks
 from .openai_request import question
 from .openai_wire import chat_error
 from .prompt import Prompt
@@ -94,7 +94,7 @@ class DeepSeekWire:
         made = message(reply.answer, _calls(reply))
         if reply.answer.thinking:
             made["reasoning_content"] = "".join(reply.answer.thinking)
-        return tuple(message_blocks(made, reasoning=True))
+        return spoken_blocks(made, reasoning=True)
 
     def headers(self, number: int) -> dict[str, str]:
         """A trace id; DeepSeek sends no rate limits."""

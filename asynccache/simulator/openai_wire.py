@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 import orjson
 
 from .chat_answer import FINISH, call_deltas, call_id, message, text_deltas
-from .chat_prompt import message_blocks
+from .chat_prompt import spoken_blocks
 from .openai_request import read_openai
 from .wire import Arrival, Asked, Event, Refusal, Reply
 
@@ -99,7 +99,7 @@ class OpenAIWire:
     def output(self, reply: Reply) -> tuple[Block, ...]:
         """The assistant's message, as a later request repeats it."""
         made = message(reply.answer, _calls(reply, 0))
-        return tuple(message_blocks(made))
+        return spoken_blocks(made)
 
     def headers(self, number: int) -> dict[str, str]:
         """Request id, version, rate limits with their Go-style durations."""

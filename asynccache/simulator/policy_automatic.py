@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from .trail import fine_trail
+from .trail import extended, fine_trail
 from .verdict import Plan, Verdict, Why
 
 if TYPE_CHECKING:
@@ -34,8 +34,11 @@ class Automatic:
         read = _down(min(common, total - 1), max(rule.step, rule.interval))
         if read < rule.minimum:
             read = 0
-        lifetime = next((block.lifetime for block in prompt.blocks if block.lifetime), rule.lifetime)
-        plans = tuple(Plan(point.digest, lifetime) for point in trail) if total >= rule.minimum else ()
+        plans = (
+            tuple(Plan(point.digest, _lifetime(prompt, rule)) for point in trail)
+            if total >= rule.minimum
+            else ()
+        )
         cache.announce(plans, now)
         return Verdict(
             total=total,
@@ -47,9 +50,14 @@ class Automatic:
         )
 
     def after(self, prompt: Prompt, rule: CacheRule, output: tuple[Block, ...]) -> tuple[Plan, ...]:
-        """Answers are not kept: the next request's prefix is."""
-        del prompt, rule, output
-        return ()
+        """The answer is kept behind its prompt: recorded conversations read more than the last prompt was long."""
+        trail = extended(prompt, output)
+        return tuple(Plan(point.digest, _lifetime(prompt, rule)) for point in trail)
+
+
+def _lifetime(prompt: Prompt, rule: CacheRule) -> int:
+    """What the request asks for, else what is usual."""
+    return next((block.lifetime for block in prompt.blocks if block.lifetime), rule.lifetime)
 
 
 def _down(tokens: int, step: int) -> int:
