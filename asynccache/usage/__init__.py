@@ -1,0 +1,1 @@
+"""What a request used, in one vocabulary for every provider."""
