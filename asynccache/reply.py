@@ -80,7 +80,7 @@ def _plain(value: Any) -> Any:
 
 
 def _without_native(choice: dict[str, Any]) -> dict[str, Any]:
-    if choice["native_finish_reason"] is None:
+    if choice["native_finish_reason"] in {None, choice["finish_reason"]}:
         del choice["native_finish_reason"]
     return choice
 
