@@ -11,6 +11,7 @@ import msgspec
 import orjson
 
 from .invention import invent
+from .loose import obj
 
 if TYPE_CHECKING:
     from .question import Question, Tool
@@ -188,5 +189,4 @@ def _asks_for(lowered: str, name: str) -> bool:
 
 
 def _arguments(tool: Tool, text: str, number: int) -> dict[str, Any]:
-    made = invent(tool.schema, text, number)
-    return made if isinstance(made, dict) else {}
+    return obj(invent(tool.schema, text, number))

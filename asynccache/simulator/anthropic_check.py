@@ -6,6 +6,7 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from .loose import obj, objs
 from .rules import ANTHROPIC_TTL
 from .wire import Refusal
 
@@ -40,15 +41,15 @@ def check_anthropic(body: dict[str, Any]) -> None:
         raise Refusal(400, "max_tokens: Field required")
     if type(limit) is not int or limit < 0:
         raise Refusal(400, "max_tokens: Input should be a valid integer of at least 0")
-    messages = body.get("messages")
-    if not isinstance(messages, list):
+    if type(body.get("messages")) is not list:
         raise Refusal(400, "messages: Field required")
-    if not messages:
+    said: list[dict[str, Any]] = body["messages"]
+    if not said:
         raise Refusal(400, "messages: at least one message is required")
-    for index, message in enumerate(messages):
+    for index, message in enumerate(said):
         _check_message(message, index, model)
-    _check_pairs(messages)
-    if messages[-1]["role"] == "assistant" and version(model) >= (4, 6):
+    _check_pairs(said)
+    if said[-1]["role"] == "assistant" and version(model) >= (4, 6):
         raise Refusal(
             400,
             "This model does not support assistant message prefill. The conversation must end with a user message.",
@@ -95,11 +96,10 @@ def check_marks(body: dict[str, Any]) -> None:
 
 def marked_blocks(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every block that carries a mark, in render order, with its place."""
-    for index, tool in enumerate(body.get("tools") or ()):
+    for index, tool in enumerate(objs(body.get("tools"))):
         if tool.get("cache_control") is not None:
             yield f"tools.{index}", tool
-    system = body.get("system")
-    for index, block in enumerate(system if isinstance(system, list) else ()):
+    for index, block in enumerate(objs(body.get("system"))):
         if block.get("cache_control") is not None:
             yield f"system.{index}", block
     for number, message in enumerate(body["messages"]):
@@ -107,15 +107,15 @@ def marked_blocks(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             where = f"messages.{number}.content.{index}"
             if block.get("cache_control") is not None:
                 yield where, block
-            inner = block.get("content")
-            for nested in inner if isinstance(inner, list) else ():
-                if isinstance(nested, dict) and nested.get("cache_control") is not None:
+            for nested in objs(block.get("content")):
+                if nested.get("cache_control") is not None:
                     yield where, nested
 
 
 def last_block(body: dict[str, Any]) -> dict[str, Any] | None:
     """The last block that may be marked, walking backwards: what automatic caching marks."""
-    for message in reversed(body["messages"]):
+    messages: list[dict[str, Any]] = body["messages"]
+    for message in reversed(messages):
         for block in reversed(contents(message)):
             if block.get("type") in _UNMARKABLE or (block.get("type") == "text" and not block.get("text")):
                 continue
@@ -125,13 +125,14 @@ def last_block(body: dict[str, Any]) -> dict[str, Any] | None:
 
 def contents(message: dict[str, Any]) -> list[dict[str, Any]]:
     """The blocks of a message; a string is one text block."""
-    content: str | list[dict[str, Any]] | None = message.get("content")
-    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content or ())
+    content: Any = message.get("content")
+    return [{"type": "text", "text": content}] if type(content) is str else objs(content)
 
 
 def _ttl(mark: Any, where: str) -> str:
-    ttl = mark.get("ttl") or "5m" if isinstance(mark, dict) else None
-    if ttl not in ANTHROPIC_TTL or mark.get("type") != "ephemeral":
+    found = obj(mark)
+    ttl = found.get("ttl") or "5m"
+    if ttl not in ANTHROPIC_TTL or found.get("type") != "ephemeral":
         raise Refusal(
             400, f"{where}.cache_control: expected {{type: 'ephemeral', ttl: '5m' or '1h'}}, got {mark!r}"
         )
@@ -140,7 +141,7 @@ def _ttl(mark: Any, where: str) -> str:
 
 def _check_message(message: Any, index: int, model: str) -> None:
     where = f"messages.{index}"
-    role = message.get("role") if isinstance(message, dict) else None
+    role = obj(message).get("role")
     if role not in ("user", "assistant", "system"):
         raise Refusal(400, f"{where}.role: Input should be 'user' or 'assistant'")
     if role == "system" and (index == 0 or not _SYSTEM_INSIDE.search(model)):
@@ -148,7 +149,7 @@ def _check_message(message: Any, index: int, model: str) -> None:
     if not isinstance(message.get("content"), str | list):
         raise Refusal(400, f"{where}.content: Input should be a valid string or list")
     for number, block in enumerate(contents(message)):
-        if type(block) is not dict or type(block.get("type")) is not str:
+        if type(block.get("type")) is not str:
             raise Refusal(400, f"{where}.content.{number}.type: Field required")
         signature = str(block.get("signature") or "")
         if signature.startswith(_SIGNED) and signature != sign(str(block.get("thinking", ""))):
@@ -177,7 +178,7 @@ def _check_pairs(messages: list[dict[str, Any]]) -> None:
 
 
 def _check_thinking(body: dict[str, Any], model: str) -> None:
-    thinking = body.get("thinking") or {}
+    thinking = obj(body.get("thinking"))
     kind = thinking.get("type")
     if kind == "enabled":
         if version(model) >= (4, 7):
@@ -191,7 +192,7 @@ def _check_thinking(body: dict[str, Any], model: str) -> None:
             raise Refusal(400, "`max_tokens` must be greater than `thinking.budget_tokens`")
     if kind == "disabled" and ("fable" in model or "mythos" in model):
         raise Refusal(400, f"thinking.type: 'disabled' is not supported by {model}")
-    if kind == "enabled" and (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
+    if kind == "enabled" and obj(body.get("tool_choice")).get("type") in ("any", "tool"):
         raise Refusal(400, "Thinking may not be enabled when tool_choice forces tool use.")
 
 
@@ -206,9 +207,9 @@ def _check_sampling(body: dict[str, Any], model: str) -> None:
 
 def _check_warming(body: dict[str, Any]) -> None:
     """max_tokens: 0 warms the cache and says nothing; what asks for an answer contradicts it."""
-    forced = (body.get("tool_choice") or {}).get("type") in ("any", "tool")
-    thinks = (body.get("thinking") or {}).get("type") in ("enabled", "adaptive")
-    formatted = (body.get("output_config") or {}).get("format") is not None
+    forced = obj(body.get("tool_choice")).get("type") in ("any", "tool")
+    thinks = obj(body.get("thinking")).get("type") in ("enabled", "adaptive")
+    formatted = obj(body.get("output_config")).get("format") is not None
     if body.get("stream") or forced or thinks or formatted:
         raise Refusal(
             400, "max_tokens: 0 cannot be used with stream, thinking, output_config.format or a forced tool"

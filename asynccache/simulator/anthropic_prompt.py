@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .anthropic_check import contents, last_block, version
+from .loose import obj, objs
 from .prompt import Block, Level, Prompt
 from .rules import ANTHROPIC_TTL
 from .tokens import estimate
@@ -24,15 +25,15 @@ def anthropic_prompt(body: dict[str, Any], owner: str) -> Prompt:
     """What Anthropic's cache sees of this body, marks and all."""
     model = str(body.get("model", ""))
     automatic = last_block(body) if body.get("cache_control") is not None else None
-    blocks = [_block(tool, "tools", extra=_PER_TOOL) for tool in body.get("tools") or ()]
+    blocks = [_block(tool, "tools", extra=_PER_TOOL) for tool in objs(body.get("tools"))]
     blocks += _setting(_system_settings(body), "system")
     system = body.get("system")
-    if isinstance(system, str):
+    if type(system) is str:
         system = [{"type": "text", "text": system}] if system else []
-    blocks += [_block(block, "system") for block in system or ()]
+    blocks += [_block(block, "system") for block in objs(system)]
     blocks += _setting(_message_settings(body), "messages")
 
-    top = ANTHROPIC_TTL[(body.get("cache_control") or {}).get("ttl") or "5m"]
+    top = ANTHROPIC_TTL[obj(body.get("cache_control")).get("ttl") or "5m"]
     role = None
     for message, kept in _kept(body["messages"], model):
         for block in kept:
@@ -50,7 +51,7 @@ def _block(
     automatic: int | None = None,
     extra: int = 0,
 ) -> Block:
-    mark = block.get("cache_control")
+    mark = obj(block.get("cache_control"))
     bare = {key: value for key, value in block.items() if key != "cache_control"}
     content = b"" if turn is None else f"<|{turn}|>".encode()
     if block.get("type") == "text":
@@ -69,9 +70,8 @@ def _block(
 
 def _nested(block: dict[str, Any]) -> int | None:
     """A mark inside a tool_result's content counts at the end of the whole result."""
-    inner = block.get("content")
-    for nested in inner if isinstance(inner, list) else ():
-        mark = nested.get("cache_control") if isinstance(nested, dict) else None
+    for nested in objs(block.get("content")):
+        mark = obj(nested.get("cache_control"))
         if mark:
             return ANTHROPIC_TTL[mark.get("ttl") or "5m"]
     return None
@@ -79,13 +79,11 @@ def _nested(block: dict[str, Any]) -> int | None:
 
 def _without_marks(block: dict[str, Any]) -> dict[str, Any]:
     inner = block.get("content")
-    if not isinstance(inner, list):
+    if type(inner) is not list:
         return block
     bare = [
         {key: value for key, value in nested.items() if key != "cache_control"}
-        if isinstance(nested, dict)
-        else nested
-        for nested in inner
+        for nested in objs(block["content"])
     ]
     return {**block, "content": bare}
 
@@ -103,7 +101,7 @@ def _system_settings(body: dict[str, Any]) -> dict[str, Any]:
         chosen["speed"] = body["speed"]
     if any(_cites(block) for block in _all_blocks(body)):
         chosen["citations"] = True
-    wanted = (body.get("output_config") or {}).get("format")
+    wanted = obj(body.get("output_config")).get("format")
     if wanted:
         chosen["format"] = wanted
     return chosen
@@ -111,22 +109,19 @@ def _system_settings(body: dict[str, Any]) -> dict[str, Any]:
 
 def _cites(block: dict[str, Any]) -> bool:
     """A document that asks for citations; a text's own list of citations asks for nothing."""
-    wanted = block.get("citations")
-    return type(wanted) is dict and bool(wanted.get("enabled"))
+    return bool(obj(block.get("citations")).get("enabled"))
 
 
 def _message_settings(body: dict[str, Any]) -> dict[str, Any]:
     """What changes the prompt from the messages on; a value that is the default is as good as none."""
     chosen: dict[str, Any] = {}
-    choice = {
-        key: value for key, value in (body.get("tool_choice") or {}).items() if value not in (None, False)
-    }
+    choice = {key: value for key, value in obj(body.get("tool_choice")).items() if value not in (None, False)}
     if choice and choice != {"type": "auto"}:
         chosen["tool_choice"] = choice
-    thinking = {key: value for key, value in (body.get("thinking") or {}).items() if key != "display"}
+    thinking = {key: value for key, value in obj(body.get("thinking")).items() if key != "display"}
     if thinking and thinking != {"type": "disabled"}:
         chosen["thinking"] = thinking
-    effort = (body.get("output_config") or {}).get("effort")
+    effort = obj(body.get("output_config")).get("effort")
     if effort not in (None, "high"):
         chosen["effort"] = effort
     if any(block.get("type") == "image" for block in _all_blocks(body)):
@@ -138,9 +133,7 @@ def _all_blocks(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for message in body["messages"]:
         for block in contents(message):
             yield block
-            inner = block.get("content")
-            if isinstance(inner, list):
-                yield from (nested for nested in inner if isinstance(nested, dict))
+            yield from objs(block.get("content"))
 
 
 _OPUS = re.compile(r"opus|fable|mythos")

@@ -10,6 +10,7 @@ from .answer import call_tokens, pieces
 from .anthropic_check import check_anthropic, contents, sign
 from .anthropic_prompt import anthropic_prompt
 from .chat_answer import call_id
+from .loose import obj, objs
 from .question import Question, Tool
 from .rules import ANTHROPIC_TTL, anthropic_rule
 from .wire import Arrival, Asked, Event, Refusal, Reply
@@ -85,7 +86,12 @@ class AnthropicWire:
         """message_start, the content blocks with a ping among them, message_delta, message_stop."""
         knob = reply.scenario.usage
         opening = None if knob in ("none", "finish") else usage_of(reply, said=1)
-        message = {**_message(reply), "content": [], "stop_reason": None, "stop_sequence": None}
+        message: dict[str, Any] = {
+            **_message(reply),
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+        }
         message["usage"] = opening or {"input_tokens": 0, "output_tokens": 0}
         if knob == "none":
             del message["usage"]
@@ -145,17 +151,17 @@ class AnthropicWire:
 
 def question(body: dict[str, Any]) -> Question:
     """What an Anthropic body asks the model."""
-    choice: dict[str, Any] = body.get("tool_choice") or {}
+    choice = obj(body.get("tool_choice"))
     kind = choice.get("type")
     spoken = [message for message in body["messages"] if message["role"] == "user"]
     last = contents(spoken[-1]) if spoken else []
     texts = [str(block.get("text", "")) for block in last if block["type"] == "text"]
-    wanted = (body.get("output_config") or {}).get("format") or {}
+    wanted = obj(obj(body.get("output_config")).get("format"))
     return Question(
         text="\n".join(texts),
         tools=tuple(
             Tool(tool["name"], tool["input_schema"])
-            for tool in body.get("tools") or ()
+            for tool in objs(body.get("tools"))
             if "input_schema" in tool
         ),
         must_call=choice.get("name") if kind == "tool" else "*" if kind == "any" else None,
@@ -164,7 +170,7 @@ def question(body: dict[str, Any]) -> Question:
         answers_tools=any(block["type"] == "tool_result" for block in last),
         max_tokens=body["max_tokens"],
         stop=tuple(body.get("stop_sequences") or ()),
-        thinks=(body.get("thinking") or {}).get("type") in ("enabled", "adaptive"),
+        thinks=obj(body.get("thinking")).get("type") in ("enabled", "adaptive"),
         schema=wanted.get("schema"),
     )
 
@@ -212,7 +218,7 @@ def _content(reply: Reply) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
         blocks.append(({"type": "text", "text": ""}, answer.text))
     for index, call in enumerate(answer.calls):
         name = call_id("toolu_", reply.number, 0, index)
-        start = {"type": "tool_use", "id": name, "name": call.name, "input": {}}
+        start: dict[str, Any] = {"type": "tool_use", "id": name, "name": call.name, "input": {}}
         blocks.append((start, () if call.arguments == "{}" else pieces(call.arguments)))
     return blocks
 
@@ -238,7 +244,7 @@ def _spoken(index: int, block: tuple[dict[str, Any], tuple[str, ...]], reply: Re
         return _event("content_block_delta", {"index": index, "delta": body}, tokens=tokens)
 
     if kind == "thinking":
-        shown = (reply.body.get("thinking") or {}).get("display") != "omitted"
+        shown = obj(reply.body.get("thinking")).get("display") != "omitted"
         for piece in said if shown else ():
             yield delta({"type": "thinking_delta", "thinking": piece}, 1)
         yield delta(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import orjson
 
+from .loose import obj, objs
 from .prompt import Block, Level
 from .tokens import estimate
 from .wire import Refusal
@@ -47,7 +48,7 @@ def chat_blocks(
     chosen = {name: body[name] for name in settings if body.get(name) is not None}
     if chosen:
         blocks.append(Block(content=orjson.dumps(chosen), tokens=0, is_setting=True, level="tools"))
-    for tool in body.get("tools") or ():
+    for tool in objs(body.get("tools")):
         content = orjson.dumps(tool)
         blocks.append(Block(content=content, tokens=estimate(content), level="tools"))
 
@@ -71,7 +72,7 @@ def message_blocks(
     head = f"<|{message['role']}|>{message.get('tool_call_id') or ''}".encode()
     yield Block(content=head, tokens=_PER_MESSAGE, level=level)
 
-    calls = message.get("tool_calls")
+    calls = objs(message.get("tool_calls"))
     thought = message.get("reasoning_content")
     if reasoning and calls and thought:
         content = f"<think>{thought}</think>".encode()
@@ -79,7 +80,7 @@ def message_blocks(
     for part in _parts(message):
         content, tokens = _rendered(part)
         yield Block(content=content, tokens=tokens, level=level, lifetime=lifetime(part))
-    for call in calls or ():
+    for call in calls:
         content = _called(call)
         yield Block(content=content, tokens=estimate(content), level=level)
 
@@ -93,15 +94,15 @@ def check_chat(body: dict[str, Any]) -> None:
     """Refuses a body that no provider of this shape takes, in OpenAI's words."""
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise Refusal(400, "you must provide a model parameter")
-    messages = body.get("messages")
-    if not isinstance(messages, list):
+    if type(body.get("messages")) is not list:
         raise Refusal(
             400,
             "Missing required parameter: 'messages'.",
             param="messages",
             code="missing_required_parameter",
         )
-    if not messages:
+    said: list[Any] = body["messages"]
+    if not said:
         raise Refusal(
             400,
             "Invalid 'messages': empty array. Expected an array with minimum length 1.",
@@ -109,16 +110,12 @@ def check_chat(body: dict[str, Any]) -> None:
             code="empty_array",
         )
     called: set[str] = set()
-    for index, message in enumerate(messages):
-        _check_message(message, index, called)
+    for index, message in enumerate(said):
+        _check_message(obj(message), index, called)
 
 
-def _check_message(message: Any, index: int, called: set[str]) -> None:
+def _check_message(message: dict[str, Any], index: int, called: set[str]) -> None:
     where = f"messages[{index}]"
-    if not isinstance(message, dict):
-        raise Refusal(
-            400, f"Invalid type for '{where}': expected an object.", param=where, code="invalid_type"
-        )
     role = message.get("role")
     if role not in ROLES:
         raise Refusal(
@@ -141,7 +138,7 @@ def _check_message(message: Any, index: int, called: set[str]) -> None:
             f"Invalid value for 'content': expected a string, got null in {where}.",
             param=f"{where}.content",
         )
-    called.update(str(call.get("id")) for call in message.get("tool_calls") or ())
+    called.update(str(call.get("id")) for call in objs(message.get("tool_calls")))
     if role == "tool" and message.get("tool_call_id") not in called:
         raise Refusal(
             400,
@@ -162,9 +159,9 @@ def last_user_text(messages: list[dict[str, Any]]) -> str:
 
 def _parts(message: dict[str, Any]) -> list[dict[str, Any]]:
     content = message.get("content")
-    if isinstance(content, str):
+    if type(content) is str:
         return [{"type": "text", "text": content}] if content else []
-    return [part if isinstance(part, dict) else {"type": "text", "text": str(part)} for part in content or ()]
+    return objs(content)
 
 
 def _called(call: dict[str, Any]) -> bytes:
@@ -172,7 +169,7 @@ def _called(call: dict[str, Any]) -> bytes:
 
     Recorded conversations are read on beyond calls that the client wrote anew with other spaces.
     """
-    said = call.get("function") or call.get("custom") or {}
+    said = obj(call.get("function") or call.get("custom"))
     arguments = str(said.get("arguments") or said.get("input") or "")
     try:
         plain = orjson.dumps(orjson.loads(arguments))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import orjson
 
+from .loose import obj, objs
 from .prompt import Block, Level, Prompt
 from .rules import ANTHROPIC_TTL
 from .tokens import estimate
@@ -20,12 +21,14 @@ _PER_TURN = 4
 
 def converse_prompt(body: dict[str, Any], model: str, owner: str) -> Prompt:
     """What the cache of Bedrock's Converse sees of this body."""
-    config: dict[str, Any] = body.get("toolConfig") or {}
+    config = obj(body.get("toolConfig"))
     settings = _settings(body, config)
     nova = "nova" in model
-    blocks = settings if nova else []  # seen in recordings: at Nova another toolChoice misses the system prompt too
-    blocks += _marked(config.get("tools") or (), "tools")
-    blocks += _marked(body.get("system") or (), "system")
+    blocks = (
+        settings if nova else []
+    )  # seen in recordings: at Nova another toolChoice misses the system prompt too
+    blocks += _marked(objs(config.get("tools")), "tools")
+    blocks += _marked(objs(body.get("system")), "system")
     blocks += [] if nova else settings
     for message in body["messages"]:
         said = _marked(message["content"], "messages")
@@ -61,7 +64,7 @@ def _settings(body: dict[str, Any], config: dict[str, Any]) -> list[Block]:
     chosen: dict[str, Any] = {}
     if config.get("toolChoice") not in (None, {"auto": {}}):
         chosen["toolChoice"] = config["toolChoice"]
-    thinking = (body.get("additionalModelRequestFields") or {}).get("thinking")
+    thinking = obj(obj(body.get("additionalModelRequestFields")).get("thinking"))
     if thinking and thinking.get("type") != "disabled":
         chosen["thinking"] = thinking
     return [Block(content=orjson.dumps(chosen), tokens=0, is_setting=True)] if chosen else []

@@ -8,6 +8,7 @@ import orjson
 
 from .chat_answer import FINISH, call_deltas, call_id, message, text_deltas
 from .chat_prompt import chat_blocks, check_chat, spoken_blocks
+from .loose import obj
 from .openai_request import question
 from .openai_wire import chat_error
 from .prompt import Prompt
@@ -132,7 +133,7 @@ def deepseek_prompt(body: dict[str, Any], owner: str) -> Prompt:
 
 def thinks(body: dict[str, Any]) -> bool:
     """Thinking is on unless switched off; the old alias deepseek-chat stands for the model without it."""
-    kind = (body.get("thinking") or {}).get("type")
+    kind = obj(body.get("thinking")).get("type")
     return kind == "enabled" or (kind is None and body["model"] != "deepseek-chat")
 
 

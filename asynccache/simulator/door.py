@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from .loose import obj
 from .wire import Refusal
 
 if TYPE_CHECKING:
@@ -54,12 +55,12 @@ def decoded(raw: bytes) -> dict[str, Any]:
         Refusal: 400, where there is none.
     """
     try:
-        body = orjson.loads(raw)
+        body: Any = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise Refusal(400, f"We could not parse the JSON body of your request: {error}") from error
-    if not isinstance(body, dict):
+    if type(body) is not dict:
         raise Refusal(400, f"The request body must be a JSON object, not {type(body).__name__}.")
-    return body
+    return obj(body)
 
 
 def check_model(model: str) -> None:

@@ -22,8 +22,8 @@ def invent(schema: dict[str, Any], text: str, number: int = 0, depth: int = 0) -
         if options and depth < _DEPTH:
             return invent(options[0], text, number, depth + 1)
 
-    kind = schema.get("type", "object")
-    if isinstance(kind, list):
+    kind: Any = schema.get("type", "object")
+    if type(kind) is not str:
         kind = next((each for each in kind if each != "null"), "null")
     if kind == "object":
         return _object(schema, text, number, depth)

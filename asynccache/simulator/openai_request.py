@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .chat_prompt import chat_blocks, check_chat, last_user_text
+from .loose import obj, objs
 from .prompt import Block, Prompt
 from .question import Question, Tool
 from .rules import OPENAI_TTL, RETENTION, openai_rule, openai_version
@@ -57,7 +58,7 @@ def openai_prompt(body: dict[str, Any], owner: str) -> Prompt:
 
 def _breakpoints(body: dict[str, Any]) -> list[Block]:
     """Explicit breakpoints on parts, and the implicit one at the end of the latest eligible message."""
-    options = body.get("prompt_cache_options") or {}
+    options = obj(body.get("prompt_cache_options"))
     standard = OPENAI_TTL[options.get("ttl") or "30m"]
 
     def lifetime(part: dict[str, Any]) -> int | None:
@@ -78,13 +79,13 @@ def _breakpoints(body: dict[str, Any]) -> list[Block]:
 def question(body: dict[str, Any], *, thinks: bool) -> Question:
     """What an OpenAI-shaped body asks the model."""
     choice = body.get("tool_choice")
-    forced = choice.get("function", {}).get("name") if isinstance(choice, dict) else None
-    stop = body.get("stop")
+    forced: str | None = obj(obj(choice).get("function")).get("name")
+    stop: Any = body.get("stop")
     return Question(
         text=last_user_text(body["messages"]),
         tools=tuple(
             Tool(function["name"], function.get("parameters") or {})
-            for function in (tool.get("function") or {} for tool in body.get("tools") or ())
+            for function in (obj(tool.get("function")) for tool in objs(body.get("tools")))
             if function.get("name")
         ),
         must_call=forced or ("*" if choice == "required" else None),
@@ -99,10 +100,10 @@ def question(body: dict[str, Any], *, thinks: bool) -> Question:
 
 
 def _schema(wanted: dict[str, Any] | None) -> dict[str, Any] | None:
-    kind = (wanted or {}).get("type")
-    if wanted is None or kind in (None, "text"):
+    kind = obj(wanted).get("type")
+    if kind in (None, "text"):
         return None
-    found = wanted.get("json_schema", {}).get("schema") if kind == "json_schema" else None
+    found = obj(obj(obj(wanted).get("json_schema")).get("schema"))
     return found or {"type": "object", "properties": {"answer": {"type": "string"}}}
 
 
@@ -153,7 +154,7 @@ def _check_cache(body: dict[str, Any], model: str) -> None:
             code="unsupported_parameter",
         )
     for name, known in (("mode", ("implicit", "explicit")), ("ttl", ("30m",))):
-        value = (options or {}).get(name)
+        value = obj(options).get(name)
         if value is not None and value not in known:
             where = f"prompt_cache_options.{name}"
             raise Refusal(
@@ -170,7 +171,7 @@ def _check_cache(body: dict[str, Any], model: str) -> None:
             code="string_above_max_length",
         )
     for index, message in enumerate(body["messages"]):
-        for part in message["content"] if isinstance(message.get("content"), list) else ():
+        for part in objs(message.get("content")):
             mark = part.get("prompt_cache_breakpoint")
             if mark is not None and (
                 mark.get("mode") != "explicit" or mark.get("ttl", "30m") not in OPENAI_TTL

@@ -8,6 +8,7 @@ import orjson
 
 from .chat_answer import FINISH, call_deltas, call_id, message, text_deltas
 from .chat_prompt import spoken_blocks
+from .loose import obj
 from .openai_request import read_openai
 from .wire import Arrival, Asked, Event, Refusal, Reply
 
@@ -59,7 +60,7 @@ class OpenAIWire:
 
     def events(self, reply: Reply) -> Iterator[Event]:
         """Role, text or calls, finish reason for each choice; usage last where it was asked for; [DONE]."""
-        asks = (reply.body.get("stream_options") or {}).get("include_usage") is True
+        asks = obj(reply.body.get("stream_options")).get("include_usage") is True
         knob = reply.scenario.usage
         sink = _Stream(reply, tells_null=asks and knob != "none")
         for choice in range(choices(reply)):
@@ -137,7 +138,7 @@ class _Stream:
         self._reply = reply
         self._tells_null = tells_null
         self._said = 0
-        options = reply.body.get("stream_options") or {}
+        options = obj(reply.body.get("stream_options"))
         self._pads = options.get("include_obfuscation") is not False
 
     def choice(self, index: int) -> Iterator[Event]:
