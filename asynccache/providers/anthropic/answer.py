@@ -1,0 +1,111 @@
+"""The bytes of an answer over HTTP to events: a stream of events, or one JSON body, as it turns out."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, final
+
+import anyio
+
+from asynccache.errors import InvalidResponseError
+from asynccache.providers.anthropic.decode import MessagesDecoder
+from asynccache.providers.anthropic.wire import excerpt, is_truncated
+from asynccache.sse import SSEDecoder
+
+if TYPE_CHECKING:
+    from asynccache.events import Event
+    from asynccache.stream import Emit, Head
+
+__all__ = ["AnswerDecoder"]
+
+_ENOUGH = 1024  # bytes of a foreign page, for the message of the error
+_STREAM = "text/event-stream"
+
+
+@final
+class AnswerDecoder:
+    """A machine from bytes to events.
+
+    JSON by its content type is one body. All else is what its first byte says: gateways label JSON errors
+    as event streams, and pages of a firewall as anything. Where neither says, *streamed* does.
+    """
+
+    def __init__(self, head: Head, *, streamed: bool) -> None:
+        kind = head.content_type
+        self._messages = MessagesDecoder()
+        self._sse = SSEDecoder()
+        self._touch = head.touch
+        self._whole = kind.endswith("json") or not (streamed or kind == _STREAM)
+        self._foreign = kind.endswith("html")
+        self._parts: list[bytes] = []  # of a body, or of what came before it was known what comes
+        self._take: Emit[bytes] | None = None  # once it is known to be a stream
+
+    def feed(self, chunk: bytes, emit: Emit[Event]) -> None:
+        """Take any piece of the body.
+
+        Raises:
+            anyio.EndOfStream: the answer is whole.
+        """
+        if self._take is None:
+            self._parts.append(chunk)
+            if self._whole or not self._is_stream(emit):
+                return
+            chunk = b"".join(self._parts)
+            self._parts.clear()
+        assert self._take is not None  # noqa: S101 - _is_stream has set it
+        self._sse.feed(chunk, self._take)
+        messages = self._messages
+        if messages.progress:
+            messages.progress = False
+            if self._touch is not None:
+                self._touch()
+
+    def flush(self, emit: Emit[Event]) -> None:
+        """The body is at its end.
+
+        Raises:
+            StreamInterruptedError: the answer is not.
+            InvalidResponseError: it is no answer of Anthropic's.
+        """
+        messages = self._messages
+        if messages.done:
+            return
+        if self._take is None:
+            body = b"".join(self._parts)
+            if self._foreign:
+                raise _foreign(body)
+            if self._whole:
+                messages.feed_answer(body, emit)
+                return
+        rest = self._sse.rest
+        if rest and self._take is not None and not is_truncated(rest):
+            with suppress(anyio.EndOfStream):
+                self._take(rest)  # an end that lacks only its blank line
+        messages.flush(emit)
+
+    def _is_stream(self, emit: Emit[Event]) -> bool:
+        """Whether what came is the beginning of an event stream; else it is kept for `flush`."""
+        opening = b"".join(self._parts)
+        first = opening.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+        if self._foreign or first == b"<":
+            self._foreign = True
+            if len(opening) >= _ENOUGH:
+                raise _foreign(opening)
+            return False
+        if first in {b"{", b"["}:
+            self._whole = True
+            return False
+        if not first or first == b"\xef":  # white space, or a piece of a byte order mark
+            return False
+        messages = self._messages
+
+        def take(data: bytes) -> None:
+            if data and not data.isspace():
+                messages.feed(data, emit)
+
+        self._take = take
+        return True
+
+
+def _foreign(body: bytes) -> InvalidResponseError:
+    return InvalidResponseError(f"the answer is a web page, not Anthropic's: {excerpt(body)}")

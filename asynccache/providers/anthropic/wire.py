@@ -1,0 +1,196 @@
+"""What Anthropic sends, as Structs: only the fields that are read, decoded in one pass."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, final
+
+import msgspec
+
+from asynccache.errors import InvalidResponseError
+from asynccache.providers.anthropic.shapes import is_array, is_object
+from asynccache.secret import redact
+
+__all__ = [
+    "Answer",
+    "Block",
+    "Delta",
+    "StartedMessage",
+    "WireEvent",
+    "excerpt",
+    "is_truncated",
+    "parse_answer",
+    "parse_block",
+    "parse_event",
+    "parse_value",
+    "text_or_none",
+]
+
+
+@final
+class Delta(msgspec.Struct, gc=False):
+    """What a ``content_block_delta`` or a ``message_delta`` adds."""
+
+    type: str | None = None
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    signature: str | None = None
+    stop_reason: str | None = None
+    citation: Any = None
+
+
+@final
+class StartedMessage(msgspec.Struct, gc=False):
+    """The message of a ``message_start``."""
+
+    id: str | None = None
+    model: str | None = None
+    usage: Any = None
+
+
+@final
+class WireEvent(msgspec.Struct, gc=False):
+    """Any event of a stream: flat, because one Struct decodes faster than a choice of them."""
+
+    type: str | None = None
+    index: int = -1
+    delta: Delta | None = None
+    content_block: msgspec.Raw = msgspec.Raw()
+    message: StartedMessage | None = None
+    usage: Any = None
+    error: Any = None
+    request_id: Any = None
+
+
+@final
+class Block(msgspec.Struct, gc=False):
+    """A content block, as it stands in a ``content_block_start`` or in a whole answer."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: msgspec.Raw = msgspec.Raw()
+    citations: list[Any] | None = None
+    caller: Any = None
+
+
+@final
+class Answer(msgspec.Struct, gc=False):
+    """The one JSON body of an answer that is not streamed."""
+
+    type: str | None = None
+    id: str | None = None
+    model: str | None = None
+    content: list[msgspec.Raw] | None = None
+    stop_reason: str | None = None
+    usage: Any = None
+    error: Any = None
+    request_id: Any = None
+
+
+_event = msgspec.json.Decoder(WireEvent).decode
+_answer = msgspec.json.Decoder(Answer).decode
+_block = msgspec.json.Decoder(Block).decode
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_EXCERPT = 200
+
+
+def parse_event(data: bytes) -> WireEvent:
+    """One event's JSON.
+
+    Raises:
+        InvalidResponseError: it is not one.
+    """
+    try:
+        return _event(data)
+    except (ValueError, RecursionError):
+        return _event(_mended(data, WireEvent))
+
+
+def parse_answer(data: bytes) -> Answer:
+    """A whole answer's JSON.
+
+    Raises:
+        InvalidResponseError: it is not one.
+    """
+    try:
+        return _answer(data)
+    except (ValueError, RecursionError):
+        return _answer(_mended(data, Answer))
+
+
+def parse_block(data: bytes) -> Block:
+    """One content block's JSON.
+
+    Raises:
+        InvalidResponseError: it is not one.
+    """
+    try:
+        return _block(data)
+    except (ValueError, RecursionError):
+        return _block(_mended(data, Block))
+
+
+def parse_value(data: bytes) -> Any:
+    """Any JSON, as plain dicts and lists.
+
+    Raises:
+        InvalidResponseError: it is not JSON.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        return msgspec.json.decode(_mended(data, Any))
+
+
+def is_truncated(data: bytes) -> bool:
+    """Whether *data* is the beginning of JSON whose end is missing."""
+    try:
+        msgspec.json.decode(data.decode("utf-8", "replace"))
+    except msgspec.DecodeError as exc:
+        return "truncated" in str(exc)
+    except RecursionError:
+        return False
+    return False
+
+
+def text_or_none(value: Any) -> str | None:
+    """*value* where it is a string."""
+    return value if isinstance(value, str) else None
+
+
+def excerpt(data: bytes) -> str:
+    """The first words of an answer, for an error's message: one line, keys hidden."""
+    return redact(" ".join(data[: 4 * _EXCERPT].decode("utf-8", "replace").split()))[:_EXCERPT]
+
+
+def _mended(data: bytes, kind: Any) -> bytes:
+    """*data* as strict JSON: invalid UTF-8 and lone surrogates as U+FFFD, ``NaN`` and its like as text.
+
+    ``NaN`` stays visible, so that a usage that holds it is judged invalid instead of ending the stream.
+    """
+    try:
+        value = json.loads(data.decode("utf-8", "replace"), parse_constant=str)
+        strict = json.dumps(_without_surrogates(value), ensure_ascii=False, separators=(",", ":")).encode()
+        msgspec.json.decode(strict, type=kind)
+    except (ValueError, RecursionError) as exc:
+        msg = f"the answer is not of Anthropic's Messages format ({exc}): {excerpt(data)}"
+        raise InvalidResponseError(msg) from exc
+    return strict
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if is_array(value):
+        return [_without_surrogates(item) for item in value]
+    if is_object(value):
+        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
+    return value
