@@ -1,0 +1,93 @@
+"""Stage: writes the price, the breakdown and the saving on the final Usage."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, final
+
+import msgspec
+
+from asynccache.events import Event, Started, Usage
+from asynccache.pricing.cost import price_usage
+
+if TYPE_CHECKING:
+    from asynccache.pipeline import CallNext
+    from asynccache.pricing.catalogue import PriceBook
+    from asynccache.request import Request
+    from asynccache.stream import Emit, Stream
+
+__all__ = ["AnnotateCost", "annotate_cost"]
+
+
+@final
+class AnnotateCost:
+    """The stage that prices an answer's usage, by the shared book or by one of its own.
+
+    Args:
+        book: the prices; the shared book when None.
+    """
+
+    name = "annotate_cost"
+
+    def __init__(self, book: PriceBook | None = None) -> None:
+        self._book = book
+
+    async def __call__(self, request: Request, call_next: CallNext, /) -> Stream[Event]:
+        """Let the request pass, and price what comes back by when it was sent."""
+        sent = datetime.now(UTC)
+        return (await call_next(request)).pipe(_Annotator(request, sent, self._book))
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@final
+class _Annotator:
+    """Prices the `Usage` that passes by, with what `Started` said of the model."""
+
+    __slots__ = ("_book", "_model", "_request", "_sent", "_tier")
+
+    def __init__(self, request: Request, sent: datetime, book: PriceBook | None) -> None:
+        self._request = request
+        self._sent = sent
+        self._book = book
+        self._model = ""
+        self._tier: str | None = None
+
+    def feed(self, event: Event, emit: Emit[Event]) -> None:
+        """Pass everything on; a usage leaves with its cost."""
+        if type(event) is Usage:
+            emit(self._priced(event))
+            return
+        if type(event) is Started:
+            self._model = event.model or self._model
+            self._tier = event.service_tier or self._tier
+        emit(event)
+
+    def flush(self, emit: Emit[Event]) -> None:
+        """Nothing is held back."""
+
+    def _priced(self, usage: Usage) -> Usage:
+        request = self._request
+        if usage.service_tier is None and self._tier is not None:
+            usage = msgspec.structs.replace(usage, service_tier=self._tier)
+        cost = price_usage(
+            usage,
+            provider=request.provider,
+            model=self._model or request.model_id,
+            request_model=request.model_id,
+            at=self._sent,
+            write_ttl=_asked_lifetime(request),
+            prices=self._book,
+        )
+        total = None if cost.total is None else float(cost.total)
+        return msgspec.structs.replace(usage, cost=total, cost_details=cost)
+
+
+def _asked_lifetime(request: Request) -> str | None:
+    """The one lifetime that the request's marks ask for, None where they ask for none or for several."""
+    lifetimes = {mark.ttl for mark in request.marks}
+    return lifetimes.pop() if len(lifetimes) == 1 else None
+
+
+annotate_cost = AnnotateCost()

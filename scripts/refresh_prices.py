@@ -1,0 +1,153 @@
+"""Refreshes the price files: rewrites the ring's, adds models that are new to the reviewed ones, changes no reviewed row.
+
+    pip install --group prices
+    python scripts/refresh_prices.py [provider ...]
+
+Then read the diff, check what is new against the provider's own page, and run scripts/check_prices.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from price_sources import from_genai_prices, from_litellm, source
+
+from asynccache.pricing.entries import Model, PriceFile, Sold
+
+DATA = Path(__file__).resolve().parents[1] / "asynccache" / "pricing" / "data"
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Where a provider's rows come from."""
+
+    page: str
+    genai: tuple[str, ...] = ()
+    litellm: tuple[str, ...] = ()
+    lifetime: str = "5m"
+    reviewed: bool = False
+    shared: dict[str, Any] = field(default_factory=dict)
+
+
+FEEDS = {
+    "anthropic": Feed("https://platform.claude.com/docs/en/about-claude/pricing", ("anthropic",), ("anthropic",), reviewed=True),
+    "openai": Feed("https://developers.openai.com/api/docs/pricing", ("openai",), ("openai",), "30m", reviewed=True),
+    "deepseek": Feed("https://api-docs.deepseek.com/quick_start/pricing", ("deepseek",), ("deepseek",), reviewed=True),
+    "bedrock": Feed("https://aws.amazon.com/bedrock/pricing/", ("aws",), ("bedrock", "bedrock_converse", "bedrock_mantle"), reviewed=True),
+    "azure": Feed("https://azure.microsoft.com/en-us/pricing/details/cognitive-services/openai-service/", ("azure",), ("azure", "azure_ai"), "30m"),
+    "gemini": Feed("https://ai.google.dev/gemini-api/docs/pricing", ("google",), ("gemini",)),
+    "vertex": Feed("https://cloud.google.com/vertex-ai/generative-ai/pricing", (), ("vertex_ai-language-models", "vertex_ai", "vertex_ai-anthropic_models")),
+    "openrouter": Feed("https://openrouter.ai/models", ("openrouter",), ("openrouter",)),
+    "xai": Feed("https://docs.x.ai/docs/models", ("x-ai",), ("xai",)),
+    "groq": Feed("https://groq.com/pricing", ("groq",), ("groq",)),
+    "mistral": Feed("https://mistral.ai/pricing", ("mistral",), ("mistral",)),
+    "moonshot": Feed("https://platform.kimi.ai/docs/pricing/chat", ("moonshotai",), ("moonshot",)),
+    "zai": Feed("https://docs.z.ai/guides/overview/pricing", ("zai",), ("zai",)),
+    "qwen": Feed("https://www.alibabacloud.com/help/en/model-studio/models", (), ("dashscope", "qwencloud", "qwen_ai_platform")),
+    "cerebras": Feed("https://www.cerebras.ai/pricing", ("cerebras",), ("cerebras",)),
+    "together": Feed("https://www.together.ai/pricing", ("together",), ("together_ai",)),
+    "fireworks": Feed("https://fireworks.ai/pricing", ("fireworks",), ("fireworks_ai",)),
+    "perplexity": Feed("https://docs.perplexity.ai/docs/getting-started/pricing", ("perplexity",), ("perplexity",)),
+    "minimax": Feed("https://platform.minimax.io/docs/pricing/overview", ("minimax",), ("minimax",)),
+    "cohere": Feed("https://cohere.com/pricing", ("cohere",), ("cohere_chat",)),
+    "databricks": Feed("https://www.databricks.com/product/pricing/foundation-model-serving", ("databricks",), ("databricks",)),
+    "snowflake": Feed("https://www.snowflake.com/legal-files/CreditConsumptionTable.pdf", (), ("snowflake",)),
+    "avian": Feed("https://avian.io/pricing/", ("avian",)),
+    "doubleword": Feed("https://docs.doubleword.ai/inference-api/models", ("doubleword",)),
+    "copilot": Feed("https://docs.github.com/en/copilot/reference/copilot-billing/models-and-pricing", ("github-copilot",), ("github_copilot",)),
+    "vercel-gateway": Feed("https://vercel.com/ai-gateway/models", (), ("vercel_ai_gateway",)),
+    "huggingface": Feed("https://router.huggingface.co/v1/models", tuple(f"huggingface_{host}" for host in ("groq", "cerebras", "together", "fireworks-ai", "novita", "nebius", "nscale", "hyperbolic", "ovhcloud", "sambanova"))),
+}
+
+
+def rows_of(feed: Feed) -> list[Model]:
+    """What both collections say, genai-prices' row first where both have the model."""
+    genai_day, litellm = source("genai-prices").day, source("litellm")
+    rows: dict[str, Model] = {}
+    spelled: dict[str, str] = {}
+    for provider in feed.genai:
+        for model in from_genai_prices(provider, since=genai_day, lifetime=feed.lifetime):
+            if model.name not in rows and model.name not in spelled:
+                rows[model.name] = model
+                spelled.update({name: model.name for name in (model.name, *model.also)})
+    for model in from_litellm(feed.litellm, since=litellm.day, lifetime=feed.lifetime):
+        name = model.name.lower()
+        if name in spelled:
+            rows[spelled[name]] = with_abilities(rows[spelled[name]], model)
+        else:
+            rows[name] = msgspec.structs.replace(model, name=name)
+            spelled[name] = name
+    return list(rows.values())
+
+
+def with_abilities(ours: Model, other: Model) -> Model:
+    """*ours* with what only *other* says of the model's abilities."""
+    missing = {
+        name: getattr(other, name)
+        for name in ("context_window", "max_output_tokens", "caching", "min_cacheable_tokens")
+        if getattr(ours, name) is None
+    }
+    return msgspec.structs.replace(ours, **missing)
+
+
+def refreshed(name: str, feed: Feed, today: str) -> PriceFile:
+    """The file of *name* as it should stand."""
+    path = DATA / f"{name}.json"
+    rows = rows_of(feed)
+    if feed.reviewed and path.exists():
+        old = msgspec.json.decode(path.read_bytes(), type=PriceFile)
+        known = {spelling for model in old.models for spelling in (model.name, *model.also)}
+        new = tuple(model for model in rows if not known & {model.name, *model.also})
+        return msgspec.structs.replace(old, models=(*old.models, *new))
+    return PriceFile(
+        provider=name,
+        source=feed.page,
+        checked=today,
+        note="Written by scripts/refresh_prices.py from genai-prices and LiteLLM's map; edits belong into the script.",
+        shared=msgspec.convert({"unread": "input", **feed.shared}, Sold),
+        models=tuple(sorted(rows, key=lambda model: model.name)),
+    )
+
+
+def written(file: PriceFile) -> bytes:
+    """One row a line, so that a diff shows a price change as one line; numbers as they are printed."""
+    plain = msgspec.json.decode(msgspec.json.encode(file))
+    models = plain.pop("models")
+    head = msgspec.json.format(msgspec.json.encode(_numbers(plain)), indent=1).decode()
+    lines = ",\n  ".join(msgspec.json.encode(_numbers(model)).decode() for model in models)
+    return f'{head[:-2]},\n "models": [\n  {lines}\n ]\n}}\n'.encode()
+
+
+_TEXT = {"name", "also", "since", "until", "source", "note", "mode", "retired", "explained", "lifetimes", "lifetime",
+         "hours", "provider", "checked", "calendars", "caching", "not_on", "unread", "unwritten"}
+
+
+def _numbers(value: Any, key: str = "") -> Any:
+    if key in _TEXT:
+        return value
+    if isinstance(value, dict):
+        return {name: _numbers(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    if isinstance(value, str):
+        return msgspec.Raw(f"{Decimal(value).normalize():f}".encode())
+    return value
+
+
+def main() -> None:
+    """Writes the files named on the command line, or all."""
+    today = source("litellm").day
+    for name in sys.argv[1:] or FEEDS:
+        path = DATA / f"{name}.json"
+        file = refreshed(name, FEEDS[name], today)
+        path.write_bytes(written(file))
+        print(f"{name}: {len(file.models)} models, {path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
