@@ -24,9 +24,6 @@ from asynccache.events import (
 )
 from asynccache.reply import Chunk, ChunkChoice, Delta, FunctionDelta, ToolCallDelta
 
-if TYPE_CHECKING:
-    from asynccache.stream import Emit
-
 __all__ = ["ChunkWriter"]
 
 _Draw: TypeAlias = Callable[[Any], tuple[Delta, int]]
@@ -34,76 +31,64 @@ _Draw: TypeAlias = Callable[[Any], tuple[Delta, int]]
 
 @final
 class ChunkWriter:
-    """A machine from events to chunks; the last chunk holds the usage and no choices.
+    """Makes the chunk that an event stands for; the last chunk holds the usage and no choices."""
 
-    Args:
-        watch: told of every event before its chunk is made.
-        broken: told why the answer ended before its end, None when the caller let it go.
-    """
+    __slots__ = ("_created", "_fingerprint", "_id", "_model", "_tier")
 
-    __slots__ = ("_broken", "_created", "_fingerprint", "_id", "_model", "_tier", "_watch")
-
-    def __init__(
-        self, watch: Callable[[Event], object], broken: Callable[[BaseException | None], object]
-    ) -> None:
-        self._watch = watch
-        self._broken = broken
+    def __init__(self) -> None:
         self._id = ""
         self._model = ""
         self._created = 0
         self._tier: str | None = None
         self._fingerprint: str | None = None
 
-    def feed(self, event: Event, emit: Emit[Chunk]) -> None:
-        """Make the chunk that *event* stands for, if it stands for one."""
-        self._watch(event)
-        if type(event) is TextDelta:
-            choice = ChunkChoice(delta=Delta(content=event.text), index=event.index)
-            emit(self._chunk([choice], event.raw))
-        elif type(event) is Started:
-            self._start(event, emit)
-        elif type(event) is Usage:
-            emit(self._chunk([], None, event))
-        elif type(event) is Finished:
-            choice = ChunkChoice(
-                delta=Delta(),
-                index=event.index,
-                finish_reason=event.reason,
-                native_finish_reason=event.native,
+    def write(self, event: Event) -> Chunk | None:
+        """The chunk for *event*; None for an event that OpenAI's format has no chunk for."""
+        kind = type(event)
+        if kind is TextDelta:
+            choice = ChunkChoice(Delta(event.text), event.index)  # type: ignore[union-attr]  # the line above
+            return Chunk(
+                self._id,
+                [choice],
+                self._created,
+                self._model,
+                None,
+                self._tier,
+                self._fingerprint,
+                event.raw,  # type: ignore[union-attr]
             )
-            emit(self._chunk([choice], event.raw))
-        elif type(event) is LogprobsDelta:
-            choice = ChunkChoice(delta=Delta(), index=event.index, logprobs=event.logprobs)
-            emit(self._chunk([choice], event.raw))
-        else:
-            draw = _DRAW.get(type(event))
-            if draw is not None:
-                delta, index = draw(event)
-                emit(self._chunk([ChunkChoice(delta=delta, index=index)], getattr(event, "raw", None)))
+        if type(event) is Started:
+            return self._start(event)
+        if type(event) is Usage:
+            return self._chunk([], None, event)
+        if type(event) is Finished:
+            choice = ChunkChoice(
+                Delta(), event.index, finish_reason=event.reason, native_finish_reason=event.native
+            )
+            return self._chunk([choice], event.raw)
+        if type(event) is LogprobsDelta:
+            return self._chunk([ChunkChoice(Delta(), event.index, logprobs=event.logprobs)], event.raw)
+        draw = _DRAW.get(kind)
+        if draw is None:
+            return None
+        delta, index = draw(event)
+        return self._chunk([ChunkChoice(delta, index)], getattr(event, "raw", None))
 
-    def flush(self, emit: Emit[Chunk]) -> None:
-        """Nothing is held back."""
-
-    def interrupted(self, error: BaseException | None, _emit: Emit[Chunk]) -> None:
-        """The answer ended before its end."""
-        self._broken(error)
-
-    def _start(self, event: Started, emit: Emit[Chunk]) -> None:
+    def _start(self, event: Started) -> Chunk | None:
         first = not self._created
         self._id = event.id or self._id
         self._model = event.model or self._model
         self._created = event.created or self._created or int(time.time())
         self._tier = event.service_tier or self._tier
         self._fingerprint = event.system_fingerprint or self._fingerprint
-        if first:
-            emit(self._chunk([ChunkChoice(delta=Delta(role="assistant", content=""))], event.raw))
+        return self._chunk([ChunkChoice(Delta("", "assistant"))], event.raw) if first else None
 
     def _chunk(self, choices: list[ChunkChoice], raw: Any, usage: Usage | None = None) -> Chunk:
         return Chunk(
-            id=self._id,
-            choices=choices,
-            created=self._created,
-            model=self._model,
+            self._id,
+            choices,
+            self._created,
+            self._model,
             usage=usage,
             service_tier=self._tier,
             system_fingerprint=self._fingerprint,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import anyio
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asynccache.events import Event, Unknown
     from asynccache.reply import CacheReport, Chunk, Completion, Usage
     from asynccache.request import Request
-    from asynccache.stream import Emit, Stream
+    from asynccache.stream import Stream
 
 __all__ = ["CompletionStream", "LastUsage", "collect"]
 
@@ -48,18 +48,30 @@ class CompletionStream:
     """
 
     def __init__(self, events: Stream[Event], request: Request, last: LastUsage) -> None:
+        self._events = events
+        self._ready = events.ready
         self._head = events.head
         self._request = request
         self._last = last
         self._whole = Aggregator()
-        self._ended = False
-        self._chunks: Stream[Chunk] = events.pipe(ChunkWriter(self._whole.add, self._broken))
+        self._writer = ChunkWriter()
 
     def __aiter__(self) -> CompletionStream:
         return self
 
-    def __anext__(self) -> Any:  # a coroutine of Chunk; handed through to spare one per chunk
-        return self._chunks.__anext__()
+    async def __anext__(self) -> Chunk:
+        try:
+            while True:
+                event = self._ready.popleft() if self._ready else await self._events.receive()
+                self._whole.add(event)
+                chunk = self._writer.write(event)
+                if chunk is not None:
+                    return chunk
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+        except AsyncCacheError as error:
+            describe(error, self._request, self._head.request_id, self._whole)
+            raise
 
     async def __aenter__(self) -> CompletionStream:
         return self
@@ -71,16 +83,16 @@ class CompletionStream:
 
     async def aclose(self) -> None:
         """Let the answer go and close its connection. Idempotent."""
-        await self._chunks.aclose()
+        await self._events.aclose()
 
     async def read_ready(self) -> list[Chunk]:
         """All chunks that are ready, waiting for the first; empty when the answer is over."""
-        try:
-            chunks = [await self._chunks.receive()]
-        except anyio.EndOfStream:
-            return []
-        while self._chunks.has_items:
-            chunks.append(await self._chunks.receive())
+        chunks: list[Chunk] = []
+        while not chunks or self._ready:
+            try:
+                chunks.append(await self.__anext__())
+            except StopAsyncIteration:
+                break
         return chunks
 
     @property
@@ -121,28 +133,6 @@ class CompletionStream:
         """What the provider sent that this version has no name for."""
         return list(self._whole.unknown)
 
-    def _broken(self, error: BaseException | None) -> None:
-        describe(error, self._request, self._head.request_id, self._whole)
-
-
-@final
-class _Collector:
-    """A machine that keeps everything and hands nothing on."""
-
-    def __init__(self, request: Request, request_id: str | None) -> None:
-        self.whole = Aggregator()
-        self._request = request
-        self._request_id = request_id
-
-    def feed(self, event: Event, _emit: Emit[None]) -> None:
-        self.whole.add(event)
-
-    def flush(self, _emit: Emit[None]) -> None:
-        pass
-
-    def interrupted(self, error: BaseException | None, _emit: Emit[None]) -> None:
-        describe(error, self._request, self._request_id, self.whole)
-
 
 async def collect(events: Stream[Event], request: Request) -> Completion:
     """Read an answer to its end and give it whole.
@@ -151,15 +141,16 @@ async def collect(events: Stream[Event], request: Request) -> Completion:
         APIConnectionError: it broke off.
         APIStatusError: the provider reported an error.
     """
-    collector = _Collector(request, events.head.request_id)
-    stream = events.pipe(collector)
-    async with stream:
-        while True:
-            try:
-                await stream.receive()
-            except anyio.EndOfStream:
-                break
-    return collector.whole.completion(report=events.head.cache_report, keep_raw=True)
+    whole = Aggregator()
+    try:
+        async with events:
+            while True:
+                whole.add(await events.receive())
+    except anyio.EndOfStream:
+        return whole.completion(report=events.head.cache_report, keep_raw=True)
+    except AsyncCacheError as error:
+        describe(error, request, events.head.request_id, whole)
+        raise
 
 
 def describe(

@@ -379,7 +379,7 @@ class ToolCallDelta(Mapped, frozen=True, kw_only=True):
 
 
 @final
-class Delta(Mapped, frozen=True, kw_only=True):
+class Delta(Mapped, frozen=True, gc=False):
     """What one chunk adds to the message."""
 
     content: str | None = None
@@ -398,7 +398,7 @@ class Delta(Mapped, frozen=True, kw_only=True):
 
 
 @final
-class ChunkChoice(Mapped, frozen=True, kw_only=True):
+class ChunkChoice(Mapped, frozen=True, gc=False):
     """What one chunk adds to one of the answers."""
 
     delta: Delta
@@ -413,16 +413,16 @@ class ChunkChoice(Mapped, frozen=True, kw_only=True):
 
 
 @final
-class Chunk(Mapped, frozen=True, kw_only=True):
+class Chunk(Mapped, frozen=True, gc=False):
     """A piece of an answer in OpenAI's ``chat.completion.chunk`` shape; the last one holds the usage."""
 
     id: str
     choices: list[ChunkChoice]
     created: int
     model: str
-    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
     usage: Usage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
     raw: Any = None
     """The provider's own event, JSON bytes or an object, where this chunk came from one."""
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"

@@ -31,7 +31,6 @@ from asynccache.errors import (
     ResponseTooLargeError,
 )
 from asynccache.events import ReportedUsage, Started, Unknown
-from asynccache.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from asynccache.events import Event
     from asynccache.pipeline import CallNext
     from asynccache.request import Request
-    from asynccache.stream import Emit
+    from asynccache.stream import Stream
 
 __all__ = ["Retry", "is_worth_another", "retry"]
 
@@ -158,33 +157,15 @@ async def _begin(request: Request, call_next: CallNext) -> Stream[Event]:
     Raises:
         AsyncCacheError: it failed before.
     """
-    stream = (await call_next(request)).pipe(_FirstContent())
-    await stream.peek()
-    if stream.failed is not None and not stream.has_items:
+    stream = await call_next(request)
+    if not await stream.peek(_is_content) and stream.failed is not None:
         raise stream.failed
-    return Stream(stream, stream.head)  # a new one, so that the caller's stages can still pipe
+    return stream
+
+
+def _is_content(event: Event) -> bool:
+    return type(event) not in _PROLOGUE
 
 
 def _is_too_late(request: Request, wait: float) -> bool:
     return request.deadline is not None and time.monotonic() + wait >= request.deadline
-
-
-@final
-class _FirstContent:
-    """Keeps what comes before the first content until that comes, so that a peek waits for it."""
-
-    def __init__(self) -> None:
-        self._early: list[Event] | None = []
-
-    def feed(self, event: Event, emit: Emit[Event], /) -> None:
-        if self._early is not None:
-            if type(event) in _PROLOGUE:
-                self._early.append(event)
-                return
-            self.flush(emit)
-        emit(event)
-
-    def flush(self, emit: Emit[Event], /) -> None:
-        early, self._early = self._early, None
-        for event in early or ():
-            emit(event)

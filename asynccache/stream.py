@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, final
 
 import anyio
@@ -26,9 +27,12 @@ Emit: TypeAlias = Callable[[T], object]
 class Machine(Protocol[In_contra, Out_co]):
     """What happens to every item of a stream: synchronous and without I/O.
 
-    A machine may also have ``interrupted(error, emit)``. It is called instead of `flush`, from the
-    outermost machine to the innermost, when the stream ends before its end: *error* is why, None when
-    the caller let the stream go.
+    Beside the two methods a machine may have
+
+    - ``takes``, a frozenset of types: it is fed items of these types only, all others pass it by at no
+      cost;
+    - ``interrupted(error, emit)``, called instead of `flush`, from the outermost machine to the innermost,
+      when the stream ends before its end: *error* is why, None when the caller let the stream go.
     """
 
     def feed(self, item: In_contra, emit: Emit[Out_co], /) -> None:
@@ -93,7 +97,9 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         self._machines: list[Machine[Any, Any]] = []
         self._links: list[tuple[Machine[Any, Any], Emit[Any]]] = []
         self._push: Emit[Any] | None = None
-        self._ready: deque[T] = deque()
+        self._received = False
+        self.ready: deque[T] = deque()
+        """Items decoded and not yet received."""
         self._end: Exception | None = None  # why there is nothing more
         self._over = False  # every machine knows how it ended
         self._closed = False  # the source is freed
@@ -104,11 +110,30 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         Raises:
             RuntimeError: the first item has been received already.
         """
-        if self._push is not None:
+        if self._received:
             msg = "pipe() comes before the first receive(): earlier items would pass the machine by"
             raise RuntimeError(msg)
         self._machines.append(machine)
+        if self._push is not None:
+            self._run_late(machine)
         return cast("Stream[U]", self)
+
+    def _run_late(self, machine: Machine[Any, Any]) -> None:
+        """What a `peek` has brought runs through *machine* too."""
+        early = list(self.ready)
+        self.ready.clear()
+        self._connect()
+        takes = getattr(machine, "takes", None)
+        emit = self.ready.append
+        for item in early:
+            if takes is None or type(item) in takes:
+                machine.feed(item, emit)
+            else:
+                emit(item)
+        if self._over and self.failed is None:
+            machine.flush(emit)
+        elif self._over and (interrupted := getattr(machine, "interrupted", None)):
+            interrupted(self.failed, emit)
 
     async def receive(self) -> T:
         """The next item.
@@ -118,7 +143,8 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
             anyio.ClosedResourceError: the stream was closed before.
             AsyncCacheError: the answer broke off, or the provider reported an error.
         """
-        ready = self._ready
+        self._received = True
+        ready = self.ready
         while not ready:
             if self._end is not None:
                 if not self._closed:
@@ -131,17 +157,25 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        ready = self._ready
-        if ready:  # the common case, without a second coroutine
-            return ready.popleft()
+        if self.ready and self._received:  # the common case, without a second coroutine
+            return self.ready.popleft()
         try:
             return await self.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
 
-    async def peek(self) -> None:
-        """Wait until an item is ready or the stream is over, without taking anything."""
-        while not self._ready and self._end is None:
+    async def peek(self, wanted: Callable[[T], bool]) -> bool:
+        """Wait until an item that is *wanted* is ready, without taking any; False if the stream ends before.
+
+        Machines may still be piped afterwards: what is ready runs through them too.
+        """
+        seen = 0
+        while True:
+            if any(wanted(item) for item in islice(self.ready, seen, None)):
+                return True
+            if self._end is not None:
+                return False
+            seen = len(self.ready)
             await self._pull()
 
     @property
@@ -150,14 +184,9 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         end = self._end
         return None if end is None or isinstance(end, (anyio.EndOfStream, anyio.ClosedResourceError)) else end
 
-    @property
-    def has_items(self) -> bool:
-        """Whether an item can be received without waiting."""
-        return bool(self._ready)
-
     async def aclose(self) -> None:
         """Let the answer go: what was not received is lost. Idempotent, and safe under cancellation."""
-        self._ready.clear()
+        self.ready.clear()
         if self._end is None:
             self._end = anyio.ClosedResourceError()
             self._interrupt(None)
@@ -183,10 +212,19 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
             raise
 
     def _connect(self) -> Emit[Any]:
-        emit: Emit[Any] = self._ready.append
+        """Link the machines. Those that take a few types only share one look at an item's type."""
+        self._links = []
+        emit: Emit[Any] = self.ready.append
+        beyond, table = emit, dict[type, Emit[Any]]()
         for machine in reversed(self._machines):
             self._links.append((machine, emit))
-            emit = _link(machine, emit)
+            link = _link(machine, emit)
+            takes = getattr(machine, "takes", None)
+            if takes is None:
+                emit, beyond, table = link, link, {}
+            else:
+                table = {**table, **dict.fromkeys(takes, link)}
+                emit = _by_type(table, beyond)
         self._push = emit
         return emit
 
@@ -254,3 +292,8 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
 def _link(machine: Machine[Any, Any], emit: Emit[Any]) -> Emit[Any]:
     feed = machine.feed
     return lambda item: feed(item, emit)
+
+
+def _by_type(table: dict[type, Emit[Any]], beyond: Emit[Any]) -> Emit[Any]:
+    find = table.get
+    return lambda item: find(type(item), beyond)(item)

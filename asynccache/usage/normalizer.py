@@ -36,6 +36,8 @@ class UsageNormalizer:
     provider itself told nothing.
     """
 
+    takes = frozenset({ReportedUsage, Started, Usage})
+
     def __init__(self, *, streamed: bool, lifetime: str | None = None) -> None:
         self._streamed = streamed
         self._lifetime = lifetime

@@ -92,6 +92,8 @@ class _Attempt:
 class _UsageRecorder:
     """Sees the final, priced usage pass by, or keeps it from a stream that broke off."""
 
+    takes = frozenset({Started, Usage})
+
     def __init__(self, attempt: _Attempt) -> None:
         self._attempt = attempt
         self._model: str | None = None

@@ -1,0 +1,1 @@
+"""How fast: each figure beside its floor and its peers, in one run, as ratios."""
