@@ -22,6 +22,7 @@ from asynccache.events import (
 )
 from asynccache.providers.anthropic.blocks import BlockLog, OpenBlock
 from asynccache.providers.anthropic.wire import (
+    Delta,
     WireEvent,
     excerpt,
     is_truncated,
@@ -180,7 +181,13 @@ class MessagesDecoder:
             if text := delta.thinking:
                 opened.text.append(text)
                 emit(ReasoningDelta(text, opened.index, 0, data))
-        elif kind == "signature_delta":
+        else:
+            self._rarer_delta(kind, delta, data, opened, emit)
+
+    def _rarer_delta(
+        self, kind: str, delta: Delta, data: bytes, opened: OpenBlock, emit: Emit[Event]
+    ) -> None:
+        if kind == "signature_delta":
             if signature := delta.signature:
                 opened.signature = (opened.signature or "") + signature
                 emit(SignatureDelta(signature, opened.index, 0, data))
