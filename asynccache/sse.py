@@ -108,8 +108,14 @@ class SSEDecoder:
         end = chunk.rfind(b"\n\n")
         if end < 0:
             return chunk
-        tail = chunk[end + 2 :]
-        for block in chunk[:end].split(b"\n\n"):
+        whole, tail = chunk[:end], chunk[end + 2 :]
+        if whole.startswith(b"data: "):
+            datas = whole[6:].split(b"\n\ndata: ")
+            if whole.count(b"\n") == 2 * len(datas) - 2:  # nothing but events of one data line
+                for data in datas:
+                    emit(data)
+                return tail
+        for block in whole.split(b"\n\n"):
             if block.startswith(b"data: ") and b"\n" not in block:
                 emit(block[6:])
             elif block.startswith(b"event: ") and block.count(b"\n", 7) == 1 and b"\ndata: " in block:

@@ -82,7 +82,34 @@ class _Body(msgspec.Struct):
     x_groq: Any = None
 
 
+class _ShortDelta(msgspec.Struct, gc=False):
+    content: str | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    annotations: Any = None
+    audio: Any = None
+
+
+class _ShortChoice(msgspec.Struct, gc=False):
+    delta: _ShortDelta
+    index: int = 0
+    finish_reason: Any = None
+    logprobs: Any = None
+
+
+class _Short(msgspec.Struct, gc=False):
+    """What the usual chunk is judged by, and no more: each field decoded costs time."""
+
+    choices: list[_ShortChoice]
+    usage: Any = None
+    error: Any = None
+
+
 _decode = msgspec.json.Decoder(_Body).decode
+_decode_short = msgspec.json.Decoder(_Short).decode
 
 # The provider's word to OpenAI's; facts/wire.md §5.1. A word that is not here counts as "stop".
 _FINISH: dict[str, FinishReason] = {
@@ -119,13 +146,14 @@ class ChatDecoder:
         self._touch = touch
         self._started = False
         self._facts: tuple[Any, ...] = ()
+        self._index = -1  # of the answer spoken of last
         self._open: set[int] = set()  # answers begun and not finished
         self._finished: set[int] = set()
         self._calls: dict[
             tuple[int, Any], tuple[int, str | None]
         ] = {}  # (answer, index told) -> (position, id)
         self._call_counts: dict[int, int] = {}
-        self._emit: Emit[Event] | None = None
+        self._emit: Emit[Event] = _nowhere
         self._done = False
         self._progress = False
 
@@ -192,6 +220,35 @@ class ChatDecoder:
             raise InvalidResponseError(msg) from exc
 
     def _event(self, data: bytes) -> None:
+        """The usual event, a piece of the text and nothing else, takes the short way; all others the long one."""
+        try:
+            body = _decode_short(data)
+        except msgspec.DecodeError:
+            self._other_event(data)
+            return
+        if len(body.choices) == 1 and body.usage is None and body.error is None:
+            choice = body.choices[0]
+            delta = choice.delta
+            content = delta.content
+            if (
+                content
+                and choice.index == self._index
+                and choice.finish_reason is None
+                and choice.logprobs is None
+                and delta.reasoning_content is None
+                and delta.reasoning is None
+                and delta.refusal is None
+                and delta.tool_calls is None
+                and delta.function_call is None
+                and delta.annotations is None
+                and delta.audio is None
+            ):
+                self._progress = True
+                self._emit(TextDelta(content, choice.index, data))
+                return
+        self._other_event(data)
+
+    def _other_event(self, data: bytes) -> None:
         if data == b"[DONE]":
             self._done = True
             if not self._started:
@@ -205,7 +262,7 @@ class ChatDecoder:
             self._take_usage(body, None)
             raise error_from_object(None, body.error)
         if body.choices is None and body.usage is None and body.model is None:
-            self._send(Unknown(self._sse.event if self._sse else "body", msgspec.Raw(raw)))
+            self._emit(Unknown(self._sse.event if self._sse else "body", msgspec.Raw(raw)))
             return
         facts = (body.id, body.model, body.service_tier, body.system_fingerprint)
         if facts != self._facts:
@@ -228,7 +285,7 @@ class ChatDecoder:
         self._started = True
         self._facts = facts
         name, model, tier, fingerprint = facts
-        self._send(
+        self._emit(
             Started(
                 id=_text(name),
                 model=_text(model),
@@ -239,10 +296,6 @@ class ChatDecoder:
             )
         )
 
-    def _send(self, event: Event) -> None:
-        assert self._emit is not None  # noqa: S101 - feed and flush set it first
-        self._emit(event)
-
     def _choice(self, choice: _Choice, raw: bytes) -> None:
         index = choice.index if type(choice.index) is int else 0
         message = choice.delta or choice.message
@@ -251,38 +304,39 @@ class ChatDecoder:
             if content:
                 if type(content) is str:
                     self._progress = True
-                    self._emit(TextDelta(content, index, raw))  # type: ignore[misc]  # the hot line: see _send
+                    self._emit(TextDelta(content, index, raw))
                 else:
                     self._parts(content, index, raw)
             self._rest_of(message, index, raw)
         if choice.logprobs is not None:
-            self._send(LogprobsDelta(choice.logprobs, index, raw))
+            self._emit(LogprobsDelta(choice.logprobs, index, raw))
         if choice.finish_reason is not None:
             self._finish(choice, index, raw)
         elif index not in self._finished:
             self._open.add(index)
+            self._index = index
 
     def _rest_of(self, message: _Message, index: int, raw: bytes) -> None:
         reasoning = message.reasoning_content or message.reasoning
         if reasoning and type(reasoning) is str:
             self._progress = True
-            self._send(ReasoningDelta(reasoning, None, index, raw))
+            self._emit(ReasoningDelta(reasoning, None, index, raw))
         if message.tool_calls:
             self._progress = True
             for call in message.tool_calls:
                 self._call(call, index, raw)
         if message.refusal:
             self._progress = True
-            self._send(RefusalDelta(_text(message.refusal), index, raw))
+            self._emit(RefusalDelta(_text(message.refusal), index, raw))
         if message.function_call is not None:
             self._progress = True
             self._call(_Call(index=0, function=message.function_call), index, raw)
         if message.annotations:
             for annotation in message.annotations:
-                self._send(CitationDelta(annotation, index, raw))
+                self._emit(CitationDelta(annotation, index, raw))
         if message.audio:
             self._progress = True
-            self._send(AudioDelta(message.audio, index, raw))
+            self._emit(AudioDelta(message.audio, index, raw))
 
     def _parts(self, parts: Any, index: int, raw: bytes) -> None:
         """Content as a list of parts (Mistral, Databricks): text, thinking, references."""
@@ -290,13 +344,13 @@ class ChatDecoder:
         for part in parts if isinstance(parts, list) else [parts]:
             kind = part.get("type") if isinstance(part, dict) else None
             if kind in {"text", "output_text"}:
-                self._send(TextDelta(_text(part.get("text")), index, raw))
+                self._emit(TextDelta(_text(part.get("text")), index, raw))
             elif kind in {"thinking", "reasoning"}:
-                self._send(
+                self._emit(
                     ReasoningDelta(_flat(part.get("thinking") or part.get("summary")), None, index, raw)
                 )
             else:
-                self._send(Unknown("content_part", part))
+                self._emit(Unknown("content_part", part))
 
     def _call(self, call: _Call, index: int, raw: bytes) -> None:
         """One fragment. Servers omit or repeat ids, leave the index out, or give every call the index 0."""
@@ -325,7 +379,7 @@ class ChatDecoder:
             index,
             raw,
         )
-        self._send(fragment)
+        self._emit(fragment)
 
     def _finish(self, choice: _Choice, index: int, raw: bytes) -> None:
         word = _text(choice.finish_reason)
@@ -334,11 +388,12 @@ class ChatDecoder:
             msg = f"the provider broke the answer off: finish_reason {word!r}"
             raise status_error(_BROKEN_OFF[word], msg, code=word)
         self._open.discard(index)
+        self._index = -1
         if index in self._finished or not word:
             return
         self._finished.add(index)
         self._progress = True
-        self._send(Finished(_FINISH.get(word.lower(), "stop"), word, index, raw))
+        self._emit(Finished(_FINISH.get(word.lower(), "stop"), word, index, raw))
 
     def _take_usage(self, body: _Body, choice: _Choice | None) -> None:
         usage = body.usage
@@ -347,7 +402,11 @@ class ChatDecoder:
         if usage is None and isinstance(body.x_groq, dict):
             usage = body.x_groq.get("usage")
         if usage is not None:
-            self._send(ReportedUsage(usage, self._dialect))
+            self._emit(ReportedUsage(usage, self._dialect))
+
+
+def _nowhere(_event: Event) -> None:
+    """Where events go before the first piece of the body: none come then."""
 
 
 def _custom(custom: Any) -> dict[str, Any]:
