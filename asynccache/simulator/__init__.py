@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .clock import VirtualClock
     from .log import Record
-    from .run import run
     from .server import Simulator
     from .settings import SimulatorSettings
+    from .standalone import run
 
 __all__ = ["Record", "Simulator", "SimulatorSettings", "VirtualClock", "run"]
 
@@ -18,7 +18,7 @@ _HOME = {
     "Simulator": "server",
     "SimulatorSettings": "settings",
     "VirtualClock": "clock",
-    "run": "run",
+    "run": "standalone",
 }
 
 

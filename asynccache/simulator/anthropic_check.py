@@ -114,13 +114,13 @@ def marked_blocks(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def last_block(body: dict[str, Any]) -> dict[str, Any] | None:
     """The last block that may be marked, walking backwards: what automatic caching marks."""
-    messages: list[dict[str, Any]] = body["messages"]
-    for message in reversed(messages):
-        for block in reversed(contents(message)):
-            if block.get("type") in _UNMARKABLE or (block.get("type") == "text" and not block.get("text")):
-                continue
-            return block
-    return None
+    eligible = [block for message in body["messages"] for block in contents(message) if _markable(block)]
+    return eligible[-1] if eligible else None
+
+
+def _markable(block: dict[str, Any]) -> bool:
+    kind = block.get("type")
+    return kind not in _UNMARKABLE and (kind != "text" or bool(block.get("text")))
 
 
 def contents(message: dict[str, Any]) -> list[dict[str, Any]]:

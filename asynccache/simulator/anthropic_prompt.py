@@ -24,6 +24,8 @@ _PER_TURN = 4
 def anthropic_prompt(body: dict[str, Any], owner: str) -> Prompt:
     """What Anthropic's cache sees of this body, marks and all."""
     model = str(body.get("model", ""))
+    # each string becomes its one block here, so that a block is the same object wherever it is looked at
+    body = {**body, "messages": [{**message, "content": contents(message)} for message in body["messages"]]}
     automatic = last_block(body) if body.get("cache_control") is not None else None
     blocks = [_block(tool, "tools", extra=_PER_TOOL) for tool in objs(body.get("tools"))]
     blocks += _setting(_system_settings(body), "system")

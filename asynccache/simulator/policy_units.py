@@ -30,7 +30,7 @@ class Units:
         total = prompt.tokens
         trail = fine_trail(prompt)
         unit, common = _longest(cache, trail, now)
-        read = 0 if unit is None else min(unit.tokens, total - 1) // rule.step * rule.step
+        read = 0 if unit is None else max(0, min(unit.tokens, total - 1)) // rule.step * rule.step
         if unit is not None:
             cache.refresh(_UNIT + unit.digest, now)
 
@@ -68,9 +68,9 @@ def _longest(cache: PrefixCache, trail: list[Point], now: float) -> tuple[Point 
 
 
 def _every(trail: list[Point], interval: int) -> list[Point]:
-    """The last point before each multiple of the interval."""
+    """The first point at or behind each multiple of the interval."""
     return [
-        here
+        after
         for here, after in itertools.pairwise(trail)
         if here.tokens // interval < after.tokens // interval
     ]

@@ -190,7 +190,7 @@ def measured(prompt: Prompt, *, to_mark: int, rest: int, known: dict[bytes, int]
 
     A block keeps the length that it had in an earlier turn; what is new shares what is left, by our estimate.
     """
-    blocks = [block for block in prompt.blocks]
+    blocks = list(prompt.blocks)
     marks = [index for index, block in enumerate(blocks) if block.lifetime is not None]
     cut = marks[-1] + 1 if marks and to_mark else 0
     before, after = blocks[:cut], blocks[cut:]
@@ -325,8 +325,10 @@ def replay_others(recordings: Path) -> list[Turn]:
 def table(turns: list[Turn]) -> str:
     """The result as a Markdown table; `strict` excuses nothing that was replayed."""
     rows = [
-        "| provider | turns | hits right | misses right | of these after the first turn | strict, nothing excused "
-        "| counts exact | turns listed | counts listed |",
+        (
+            "| provider | turns | hits right | misses right | of these after the first turn | strict, nothing excused "
+            "| counts exact | turns listed | counts listed |"
+        ),
         "|---|---|---|---|---|---|---|---|---|",
     ]
     by: dict[str, list[Turn]] = defaultdict(list)
@@ -370,7 +372,11 @@ def report(turns: list[Turn]) -> str:
 
 
 if __name__ == "__main__":
+    import sys
+
     from tests.shared import shared
 
-    print("read/written\n\n" + report(replay(shared("recordings"))))
-    print("\nother cassettes\n\n" + report(replay_others(shared("recordings"))))
+    where = shared("recordings")
+    sys.stdout.write(
+        f"sequences (read/written)\n\n{report(replay(where))}\n\nothers\n\n{report(replay_others(where))}\n"
+    )
