@@ -7,23 +7,39 @@ extra. The chain reads files and asks servers, so it only ever runs in a worker 
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from importlib.util import find_spec
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, final
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 import msgspec
 
-from asynccache.errors import ConfigurationError, MissingCredentialsError
+from asynccache.errors import ConfigurationError, InvalidRequestError, MissingCredentialsError
 from asynccache.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Asked", "Auth", "Bearer", "Chain", "Keys", "endpoint", "region_of", "told_auth"]
+    from asynccache.request import Request
+
+__all__ = [
+    "Asked",
+    "Auth",
+    "Bearer",
+    "Chain",
+    "Keys",
+    "address_of",
+    "ask",
+    "in_region",
+    "region_of",
+    "regional_address",
+    "told_auth",
+]
 
 # How long before they expire keys are renewed while the old ones still serve, and from when nobody may use them.
 # botocore's own figures: https://github.com/boto/botocore/blob/develop/botocore/credentials.py
@@ -41,6 +57,10 @@ _DOMAINS = (
     ("eusc-", "amazonaws.eu"),
     ("", "amazonaws.com"),
 )
+
+_UNKNOWN_REGION = "https://bedrock-runtime.{region}.amazonaws.com"
+_REGION = re.compile(r"[a-z0-9-]+")
+_IN_HOST = re.compile(r"\bbedrock-runtime(?:-fips)?\.([a-z]{2,}(?:-[a-z0-9]+)+)\.")
 
 _NOTHING_FOUND = (
     "no AWS credentials: set AWS_BEARER_TOKEN_BEDROCK or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
@@ -108,31 +128,72 @@ def told_auth(asked: Asked, environ: Mapping[str, str]) -> Auth | None:
     return Keys(Secret(access), Secret(secret), Secret(token) if token else None)
 
 
+def ask(request: Request) -> Asked:
+    """What *request* says about AWS."""
+    reach = request.reach
+    told = reach.options
+    return Asked(
+        api_key=reach.api_key,
+        access_key=_secret(told.get("aws_access_key_id")),
+        secret_key=_secret(told.get("aws_secret_access_key")),
+        session_token=_secret(told.get("aws_session_token")),
+        profile=_text(told.get("aws_profile_name")),
+        region=_text(told.get("aws_region_name")),
+        endpoint=_text(told.get("aws_bedrock_runtime_endpoint")) or reach.api_base,
+    )
+
+
 def region_of(asked: Asked, model: str, environ: Mapping[str, str]) -> str | None:
-    """The region the call names (itself, or in the model's ARN), else the environment's; None: ask the profile."""
+    """The region that the call tells (by name, by the model's ARN, by AWS's own address), else the environment's.
+
+    None: the profile is to be asked.
+    """
     if asked.region:
         return asked.region
     arn = model.split(":", 5)
     if arn[0] == "arn" and len(arn) == 6 and arn[3]:
         return arn[3]
+    if asked.endpoint and (told := _IN_HOST.search(asked.endpoint)):
+        return told.group(1)
     if asked.profile:
         return None
     return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
 
 
-def endpoint(asked: Asked, region: str | None, environ: Mapping[str, str]) -> str:
-    """Where Bedrock's runtime is, without a slash at the end.
+def address_of(asked: Asked, region: str | None, environ: Mapping[str, str]) -> str:
+    """Where Bedrock's runtime is, without a slash at the end; with `{region}` in it where that is to be found.
 
     Raises:
-        ConfigurationError: no address was given and there is no region to make one from.
+        InvalidRequestError: what was given is no address.
     """
     given = (
         asked.endpoint or environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME") or environ.get("AWS_ENDPOINT_URL")
     )
-    if given:
-        return given.rstrip("/")
-    if region is None:
-        raise ConfigurationError(_NO_REGION)
+    if not given:
+        return _UNKNOWN_REGION if region is None else regional_address(region)
+    parts = urlsplit(given)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+        msg = f"{given!r} is no address of Bedrock's runtime; it looks like 'https://host'"
+        raise InvalidRequestError(msg, provider="bedrock")
+    return given.rstrip("/")
+
+
+def in_region(url: str, region: str) -> str:
+    """*url* with its region, where that was still to be found."""
+    if not url.startswith(_UNKNOWN_REGION):
+        return url
+    return regional_address(region) + url.removeprefix(_UNKNOWN_REGION)
+
+
+def regional_address(region: str) -> str:
+    """Where Bedrock's runtime of *region* is.
+
+    Raises:
+        ConfigurationError: that is no region's name.
+    """
+    if not _REGION.fullmatch(region):
+        msg = f"{region!r} is no AWS region; it looks like 'us-east-1'"
+        raise ConfigurationError(msg, provider="bedrock")
     domain = next(domain for prefix, domain in _DOMAINS if region.startswith(prefix))
     return f"https://bedrock-runtime.{region}.{domain}"
 
@@ -245,3 +306,11 @@ class Chain:
                 raise MissingCredentialsError(message) from None
             self._session = module.Session(profile=self._profile)
         return self._session
+
+
+def _secret(value: str | Secret | None) -> Secret | None:
+    return Secret(value) if isinstance(value, str) else value
+
+
+def _text(value: str | Secret | None) -> str | None:
+    return (value if isinstance(value, str) or value is None else value.reveal()) or None

@@ -1,0 +1,153 @@
+"""An answer's bytes → events: event-stream frames or one JSON body, whichever they turn out to be.
+
+What carries the answer is taken off here; what it says is read by a `Reader`, one for each wire format. The
+content type is checked first, then the first byte: gateways answer a stream request with a JSON error often
+enough, and call it an event stream.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, final
+
+import anyio
+import orjson
+
+from asynccache.errors import InvalidResponseError, StreamInterruptedError
+from asynccache.events import Unknown
+from asynccache.providers.bedrock.failures import failure_of_type
+from asynccache.providers.bedrock.frames import FrameCutError, FrameDecoder, FrameError
+from asynccache.secret import redact
+
+if TYPE_CHECKING:
+    from asynccache.events import Event
+    from asynccache.providers.bedrock.frames import Frame
+    from asynccache.stream import Emit, Head
+
+__all__ = ["AnswerDecoder", "Reader", "excerpt"]
+
+
+_FRAMED = "application/vnd.amazon.eventstream"
+_TEXT_BEGINS = frozenset({b"", b"{", b"[", b"<", b" ", b"\n", b"\r", b"\t"})
+
+
+class Reader(Protocol):
+    """What an answer says, in one wire format."""
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will be said."""
+        ...
+
+    progress: bool
+    """Something meaningful was said; whoever looks sets it back."""
+
+    def event(self, name: str, payload: bytes, emit: Emit[Event], /) -> None:
+        """Take one event of a stream."""
+
+    def body(self, data: bytes, emit: Emit[Event], /) -> None:
+        """Take a whole answer."""
+
+    def finish(self, emit: Emit[Event], /) -> None:
+        """The stream has ended.
+
+        Raises:
+            StreamInterruptedError: the answer has not.
+        """
+
+
+@final
+class AnswerDecoder:
+    """A machine from bytes to events."""
+
+    def __init__(self, reader: Reader, head: Head) -> None:
+        self._reader = reader
+        self._head = head
+        self._frames: FrameDecoder | None = None
+        self._parts: list[bytes] = []  # of a body that is not frames
+        self._emit: Emit[Event] | None = None
+
+    def feed(self, chunk: bytes, emit: Emit[Event]) -> None:
+        """Take any piece of the body.
+
+        Raises:
+            anyio.EndOfStream: the answer is whole.
+            APIStatusError: the stream says that something failed.
+            InvalidResponseError: a frame is damaged; nothing after it is trusted.
+        """
+        frames = self._frames
+        if frames is None:
+            if self._parts or not self._is_framed(chunk[:1]):
+                if chunk:
+                    self._parts.append(chunk)
+                return
+            frames = self._frames = FrameDecoder()
+        reader = self._reader
+        self._emit = emit
+        try:
+            frames.feed(chunk, self._frame)
+        except FrameError as exc:
+            msg = f"the answer is a damaged event stream: {exc}"
+            raise InvalidResponseError(msg) from exc
+        if reader.progress:
+            reader.progress = False
+            if self._head.touch is not None:
+                self._head.touch()
+        if reader.done:
+            raise anyio.EndOfStream
+
+    def flush(self, emit: Emit[Event]) -> None:
+        """The body is at its end.
+
+        Raises:
+            StreamInterruptedError: the answer is not.
+            InvalidResponseError: it is no answer of Bedrock's.
+        """
+        if self._reader.done:
+            return
+        if self._frames is None:
+            self._whole(b"".join(self._parts), emit)
+            return
+        try:
+            self._frames.flush(self._frame)
+        except FrameCutError as exc:
+            msg = f"the stream ended before the answer did: {exc}"
+            raise StreamInterruptedError(msg) from exc
+        self._reader.finish(emit)
+
+    def _is_framed(self, first: bytes) -> bool:
+        """Whether a body that begins with *first* is to be read as frames."""
+        if self._head.content_type in {"", _FRAMED}:
+            return first not in _TEXT_BEGINS
+        return first == b"\0"  # as every frame below 16 MiB begins
+
+    def _frame(self, frame: Frame) -> None:
+        headers = frame.headers
+        kind = headers.get(":message-type")
+        assert self._emit is not None  # noqa: S101 - feed sets it first
+        if kind == "event":
+            self._reader.event(str(headers.get(":event-type")), frame.payload, self._emit)
+        elif kind == "exception":
+            raise failure_of_type(str(headers.get(":exception-type")), frame.payload, self._head.headers)
+        elif kind == "error":
+            told = orjson.dumps({"message": str(headers.get(":error-message") or "")})
+            raise failure_of_type(str(headers.get(":error-code")), told, self._head.headers)
+        else:
+            self._emit(Unknown(f":message-type {kind!r}", frame.payload))
+
+    def _whole(self, body: bytes, emit: Emit[Event]) -> None:
+        if not body.strip():
+            msg = "the answer was empty"
+            raise StreamInterruptedError(msg)
+        if body.lstrip()[:1] not in {b"{", b"["}:
+            kind = self._head.content_type or "no content type"
+            msg = f"the answer ({kind}) is neither an event stream nor JSON: {excerpt(body)}"
+            raise InvalidResponseError(msg)
+        if body.rstrip()[-1:] not in {b"}", b"]"}:
+            msg = f"the answer is cut short after {len(body)} bytes"
+            raise StreamInterruptedError(msg)
+        self._reader.body(body, emit)
+
+
+def excerpt(data: bytes) -> str:
+    """The first words of an answer, for an error's message: one line, keys hidden."""
+    return redact(" ".join(data[:800].decode("utf-8", "replace").split()))[:200]

@@ -1,0 +1,380 @@
+"""What Converse says, streamed as events or whole, in this library's events; Nova's Invoke says it the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import msgspec
+import orjson
+
+from asynccache.errors import InvalidResponseError, StreamInterruptedError
+from asynccache.events import (
+    CitationDelta,
+    Finished,
+    ProviderBlocks,
+    ReasoningDelta,
+    RedactedReasoning,
+    ReportedUsage,
+    SignatureDelta,
+    Started,
+    TextDelta,
+    ToolCallFragment,
+    Unknown,
+)
+from asynccache.providers.anthropic.shapes import is_object
+from asynccache.providers.bedrock.answer import excerpt
+from asynccache.providers.bedrock.failures import failure_of_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asynccache.events import Event
+    from asynccache.reply import FinishReason
+    from asynccache.stream import Emit
+
+__all__ = ["ConverseReader", "read_json"]
+
+# Why it stopped, in OpenAI's words; facts/wire.md §3.7. A reason that is not here counts as "stop".
+_FINISH: dict[str, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "malformed_model_output": "stop",
+    "malformed_tool_use": "stop",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
+}
+# The order that OpenAI's message can say.
+_REASONING, _TEXT, _CALL = 0, 1, 2
+
+
+class _Input(msgspec.Struct, gc=False):
+    input: str | None = None
+
+
+class _Reasoning(msgspec.Struct, rename="camel", gc=False):
+    text: str | None = None
+    signature: str | None = None
+    redacted_content: str | None = None
+
+
+class _Delta(msgspec.Struct, rename="camel", gc=False):
+    text: str | None = None
+    tool_use: _Input | None = None
+    reasoning_content: _Reasoning | None = None
+    citation: Any = None
+
+
+class _BlockDelta(msgspec.Struct, rename="camel", gc=False):
+    content_block_index: int = 0
+    delta: _Delta | None = None
+
+
+_decode_delta = msgspec.json.Decoder(_BlockDelta).decode
+
+
+@final
+class _Block:
+    """One content block as it grows, in Converse's words."""
+
+    __slots__ = ("call", "citations", "has_input", "redacted", "signature", "text", "whole")
+
+    def __init__(self, whole: dict[str, Any] | None = None, call: int = -1) -> None:
+        self.whole = whole  # of what came in one piece, or began with its own event
+        self.call = call  # among the caller's tool calls; -1 for any other block
+        self.text: list[str] = []  # of text, reasoning or a tool's input
+        self.signature: list[str] | None = None  # a list, even an empty one, for reasoning
+        self.redacted: list[str] = []
+        self.citations: list[Any] = []
+        self.has_input = False
+
+    def native(self) -> dict[str, Any] | None:
+        """The block as Converse's message would hold it; None when it is blank."""
+        text = "".join(self.text)
+        if self.whole is not None:
+            use = self.whole.get("toolUse")
+            if is_object(use) and "input" not in use:
+                return {"toolUse": {**use, "input": _parsed(text)}}
+            return self.whole
+        if self.redacted:
+            return {"reasoningContent": {"redactedContent": "".join(self.redacted)}}
+        if self.signature is not None:
+            signed = {"signature": "".join(self.signature)} if self.signature else {}
+            return {"reasoningContent": {"reasoningText": {"text": text, **signed}}}
+        if self.citations:
+            return {"citationsContent": {"content": [{"text": text}], "citations": self.citations}}
+        return {"text": text} if text.strip() else None
+
+
+@final
+class ConverseReader:
+    """A `Reader` of Converse's answers.
+
+    Args:
+        answer_id: the id of the answer, as Converse's body has none.
+        model: the model that was asked, as Converse does not say which one answers.
+        dialect: the row of ``usage/fields.py`` for a usage object.
+    """
+
+    def __init__(self, *, answer_id: str, model: str, dialect: Callable[[dict[str, Any]], str]) -> None:
+        self.done = False
+        self.progress = False
+        self._id = answer_id
+        self._model = model
+        self._dialect = dialect
+        self._started = False
+        self._stopped = False
+        self._blocks: dict[int, _Block] = {}
+        self._calls = 0
+        self._rank = _REASONING
+        self._plain = True  # reasoning, text and calls in that order say it all
+
+    def event(self, name: str, payload: bytes, emit: Emit[Event]) -> None:
+        """Take one event of a stream; padding and unknown fields are passed over."""
+        if name == "contentBlockDelta":
+            self._delta(payload, emit)
+            return
+        told = read_json(payload)
+        if name == "messageStart":
+            self._start(payload, emit)
+        elif name == "contentBlockStart":
+            self._start(payload, emit)
+            self._block_start(told, payload, emit)
+        elif name == "contentBlockStop":
+            self._block_stop(self._blocks.get(told.get("contentBlockIndex", 0)), payload, emit)
+        elif name == "messageStop":
+            self._start(payload, emit)
+            self._message_stop(told, payload, emit)
+        elif name == "metadata":
+            self._metadata(told, emit)
+            self.done = self._stopped
+        else:
+            emit(Unknown(name, payload))
+
+    def body(self, data: bytes, emit: Emit[Event]) -> None:
+        """Take a whole answer.
+
+        Raises:
+            APIStatusError: it is an error.
+            InvalidResponseError: it is something else.
+        """
+        told = read_json(data)
+        output = told.get("output")
+        message = output.get("message") if is_object(output) else None
+        if not is_object(message):
+            if {"message", "Message", "__type"} & told.keys():
+                raise failure_of_answer(500, {}, data)
+            msg = f"the answer is none of Converse's: {excerpt(data)}"
+            raise InvalidResponseError(msg)
+        self._start(data, emit)
+        for index, block in enumerate(message.get("content") or ()):
+            self._whole_block(index, block, emit)
+        self._metadata(told, emit)
+        self._message_stop(told, data, emit)
+        self.done = True
+
+    def finish(self, _emit: Emit[Event]) -> None:
+        """The stream has ended; without `metadata` the usage stays untold, which is no error."""
+        if not self._stopped:
+            what = "messageStop is missing" if self._started else "it was empty"
+            msg = f"the stream ended before the answer did: {what}"
+            raise StreamInterruptedError(msg)
+
+    def _start(self, raw: bytes, emit: Emit[Event]) -> None:
+        if not self._started:
+            self._started = True
+            emit(Started(id=self._id, model=self._model, raw=raw))
+
+    def _delta(self, payload: bytes, emit: Emit[Event]) -> None:
+        try:
+            told = _decode_delta(payload)
+        except msgspec.DecodeError as exc:
+            told = _mended(payload, exc)
+        delta = told.delta
+        if not self._started:
+            self._start(payload, emit)
+        if delta is None:
+            return
+        self.progress = True
+        index = told.content_block_index
+        block = self._blocks.get(index)
+        if block is None:
+            block = self._blocks[index] = _Block()
+        if delta.text is not None:
+            self._text(block, delta.text, payload, emit)
+        elif delta.tool_use is not None:
+            self._input(block, delta.tool_use.input, payload, emit)
+        elif delta.reasoning_content is not None:
+            self._reasoning(index, block, delta.reasoning_content, payload, emit)
+        elif delta.citation is not None:
+            self._plain = False
+            block.citations.append(delta.citation)
+            emit(CitationDelta(delta.citation, 0, payload))
+        else:
+            self._plain = False
+            emit(Unknown("contentBlockDelta", payload))
+
+    def _text(self, block: _Block, text: str, raw: bytes | None, emit: Emit[Event]) -> None:
+        if not text:
+            return
+        block.text.append(text)
+        if self._rank is not _TEXT:
+            self._order(_TEXT)
+        emit(TextDelta(text, 0, raw))
+
+    def _input(self, block: _Block, piece: str | None, raw: bytes | None, emit: Emit[Event]) -> None:
+        if not piece:
+            return
+        block.text.append(piece)
+        if block.call >= 0:
+            block.has_input = True
+            emit(ToolCallFragment(block.call, None, None, piece, 0, raw))
+
+    def _reasoning(
+        self, index: int, block: _Block, told: _Reasoning, raw: bytes | None, emit: Emit[Event]
+    ) -> None:
+        self._order(_REASONING)
+        if block.signature is None:
+            block.signature = []
+        if told.text:
+            block.text.append(told.text)
+            emit(ReasoningDelta(told.text, index, 0, raw))
+        if told.signature:
+            block.signature.append(told.signature)
+            emit(SignatureDelta(told.signature, index, 0, raw))
+        if told.redacted_content:
+            block.redacted.append(told.redacted_content)
+            if raw is None:
+                emit(RedactedReasoning(told.redacted_content, index))
+
+    def _block_start(self, told: dict[str, Any], raw: bytes, emit: Emit[Event]) -> None:
+        """Only tool calls, tool results and images begin with an event of their own."""
+        start = told.get("start")
+        if is_object(start) and start:
+            self.progress = True
+            self._open(told.get("contentBlockIndex", 0), start, raw, emit)
+
+    def _open(self, index: int, whole: dict[str, Any], raw: bytes | None, emit: Emit[Event]) -> _Block:
+        use = whole.get("toolUse")
+        if is_object(use) and use.get("type") in {None, "tool_use"}:
+            self._order(_CALL)
+            block = self._blocks[index] = _Block(whole, self._calls)
+            self._calls += 1
+            emit(ToolCallFragment(block.call, use.get("toolUseId"), use.get("name"), "", 0, raw))
+            return block
+        self._plain = False  # what Bedrock's own tools did
+        block = self._blocks[index] = _Block(whole)
+        return block
+
+    def _block_stop(self, block: _Block | None, raw: bytes | None, emit: Emit[Event]) -> None:
+        if block is None:
+            return
+        if block.call >= 0 and not block.has_input:
+            block.has_input = True
+            emit(ToolCallFragment(block.call, None, None, "{}", 0, raw))  # a call without arguments
+        if block.redacted and raw is not None:
+            index = next(index for index, known in self._blocks.items() if known is block)
+            emit(RedactedReasoning("".join(block.redacted), index, 0, raw))
+
+    def _whole_block(self, index: int, block: Any, emit: Emit[Event]) -> None:
+        """A block of an answer that is not streamed."""
+        if not is_object(block):
+            return
+        grown = self._blocks[index] = _Block()
+        cited = block.get("citationsContent")
+        if "text" in block:
+            self._text(grown, str(block["text"]), None, emit)
+        elif is_object(block.get("toolUse")):
+            opened = self._open(index, block, None, emit)
+            if opened.call >= 0:
+                opened.has_input = True
+                arguments = orjson.dumps(block["toolUse"].get("input", {})).decode()
+                emit(ToolCallFragment(opened.call, None, None, arguments))
+        elif is_object(block.get("reasoningContent")):
+            self._whole_reasoning(index, grown, block["reasoningContent"], emit)
+        elif is_object(cited):
+            grown.whole = block
+            self._plain = False
+            for part in cited.get("content") or ():
+                emit(TextDelta(str(part.get("text", ""))))
+            for citation in cited.get("citations") or ():
+                emit(CitationDelta(citation))
+        else:
+            grown.whole = block
+            self._plain = False
+            emit(Unknown("block", block))
+
+    def _whole_reasoning(self, index: int, block: _Block, told: dict[str, Any], emit: Emit[Event]) -> None:
+        text = told.get("reasoningText")
+        text = text if is_object(text) else {}
+        reasoning = _Reasoning(text.get("text"), text.get("signature"), told.get("redactedContent"))
+        self._reasoning(index, block, reasoning, None, emit)
+
+    def _message_stop(self, told: dict[str, Any], raw: bytes, emit: Emit[Event]) -> None:
+        if self._stopped:
+            return
+        self._stopped = True
+        self.progress = True
+        if (extra := told.get("additionalModelResponseFields")) is not None:
+            emit(Unknown("additionalModelResponseFields", extra))
+        if not self._plain:
+            natives = [self._blocks[index].native() for index in sorted(self._blocks)]
+            emit(ProviderBlocks([block for block in natives if block is not None]))
+        native = told.get("stopReason")
+        native = native if isinstance(native, str) else None
+        default: FinishReason = "tool_calls" if native is None and self._calls else "stop"
+        emit(Finished(_FINISH.get(native or "", default), native, 0, raw))
+
+    def _metadata(self, told: dict[str, Any], emit: Emit[Event]) -> None:
+        tier = told.get("serviceTier")
+        tier = tier.get("type") if is_object(tier) else tier
+        if isinstance(tier, str):
+            emit(Started(id=self._id, model=self._model, service_tier=tier))
+        usage = told.get("usage")
+        if is_object(usage):
+            emit(ReportedUsage(usage, self._dialect(usage)))
+        for name in ("trace", "performanceConfig"):
+            if told.get(name) is not None:
+                emit(Unknown(name, told[name]))
+
+    def _order(self, rank: int) -> None:
+        if rank < self._rank:
+            self._plain = False
+        self._rank = max(rank, self._rank)
+
+
+def read_json(data: bytes) -> dict[str, Any]:
+    """The JSON object that *data* is; invalid UTF-8 in it becomes U+FFFD.
+
+    Raises:
+        InvalidResponseError: it is none.
+    """
+    try:
+        told = orjson.loads(data)
+    except orjson.JSONDecodeError as exc:
+        try:
+            told = orjson.loads(data.decode("utf-8", "replace"))
+        except orjson.JSONDecodeError:
+            msg = f"the answer holds what is no JSON ({exc}): {excerpt(data)}"
+            raise InvalidResponseError(msg) from exc
+    if not is_object(told):
+        msg = f"the answer holds a {type(told).__name__} where an object was expected: {excerpt(data)}"
+        raise InvalidResponseError(msg)
+    return told
+
+
+def _mended(payload: bytes, error: Exception) -> _BlockDelta:
+    try:
+        return _decode_delta(payload.decode("utf-8", "replace").encode())
+    except msgspec.DecodeError:
+        msg = f"the answer holds an event that is none of Converse's ({error}): {excerpt(payload)}"
+        raise InvalidResponseError(msg) from error
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return orjson.loads(text) if text.strip() else {}
+    except orjson.JSONDecodeError:  # cut by max_tokens: kept as text rather than guessed
+        return text

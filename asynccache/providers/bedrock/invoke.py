@@ -1,0 +1,240 @@
+"""A request in OpenAI's terms → the body of InvokeModel, which is the model's own: a function for each family.
+
+Claude's body is Anthropic's, with the version inside and neither model nor stream; Nova's is Converse's with
+the checkpoint inside the block that it follows; the rest speak OpenAI's format or take one text as a prompt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from asynccache.errors import InvalidRequestError, UnsupportedParamsError
+from asynccache.providers.anthropic.shapes import is_array, is_object
+from asynccache.providers.bedrock.params import check_params, converse_body
+from asynccache.request import path_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from asynccache.providers.bedrock.content import Block
+    from asynccache.providers.bedrock.families import Family
+    from asynccache.providers.bedrock.models import BedrockModel
+    from asynccache.request import Request
+
+__all__ = ["check_invoke", "invoke_body"]
+
+# What the families that take a prompt call OpenAI's parameters; dots lead into an inner object.
+_PROMPT_PARAMS: dict[str, dict[str, str]] = {
+    "llama": {
+        "max_tokens": "max_gen_len",
+        "max_completion_tokens": "max_gen_len",
+        "temperature": "temperature",
+        "top_p": "top_p",
+    },
+    "mistral": {
+        "max_tokens": "max_tokens",
+        "max_completion_tokens": "max_tokens",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+        "stop": "stop",
+    },
+    "titan": {
+        "max_tokens": "textGenerationConfig.maxTokenCount",
+        "max_completion_tokens": "textGenerationConfig.maxTokenCount",
+        "temperature": "textGenerationConfig.temperature",
+        "top_p": "textGenerationConfig.topP",
+        "stop": "textGenerationConfig.stopSequences",
+    },
+}
+_IDLE = frozenset({"stream", "stream_options", "user", "metadata"})
+
+# What a message may hold beyond OpenAI's format: facts of a reply of ours that only other providers take back.
+_NOT_SENT = frozenset(
+    {"reasoning_content", "thinking_blocks", "provider_blocks", "citations", "cache_control"}
+)
+
+
+def check_invoke(request: Request, model: BedrockModel, family: Family) -> Request:
+    """*request* without the parameters that `drop_params` lets go.
+
+    Raises:
+        UnsupportedParamsError: a parameter that the family has no word for.
+    """
+    if family == "nova":
+        return check_params(request, model)
+    known = _PROMPT_PARAMS.get(_prompt_family(family))
+    if known is None:
+        return request
+    unknown = [name for name in request.params if name not in known and name not in _IDLE]
+    if request.tools:
+        unknown.append("tools")
+    if not unknown:
+        return request
+    if not request.drop_params:
+        names = ", ".join(map(repr, unknown))
+        msg = f"{model.id} takes no {names} over InvokeModel; ask it as bedrock/converse/…, or pass drop_params=True"
+        raise UnsupportedParamsError(msg, provider="bedrock", model=request.model)
+    params = {name: value for name, value in request.params.items() if name in known}
+    return msgspec.structs.replace(request, params=params, tools=None)
+
+
+def invoke_body(request: Request, model: BedrockModel, family: Family) -> Block:
+    """The body of an InvokeModel request.
+
+    Raises:
+        InvalidRequestError: a message that the family cannot say.
+    """
+    if family == "nova":
+        return _nova(request, model)
+    if family == "openai":
+        return _chat(request, model)
+    prompt = _PROMPTS[family]([_turn(message, index) for index, message in enumerate(request.messages)])
+    body: Block = {"inputText" if family == "titan" else "prompt": prompt}
+    for name, place in _PROMPT_PARAMS[_prompt_family(family)].items():
+        value = request.params.get(name)
+        if value is not None:
+            outer, dot, inner = place.rpartition(".")
+            holder: Block = body.setdefault(outer, {}) if dot else body
+            holder[inner] = [value] if name == "stop" and not is_array(value) else value
+    body.update(request.extra_body)
+    return body
+
+
+def _nova(request: Request, model: BedrockModel) -> Block:
+    told = converse_body(request, model)
+    body: Block = {"schemaVersion": "messages-v1"}
+    for name in ("system", "messages", "toolConfig", "inferenceConfig"):
+        if name in told:
+            body[name] = told.pop(name)
+    if "system" in body:
+        body["system"] = _checkpoints_inside(body["system"])
+    body["messages"] = [
+        {**message, "content": _checkpoints_inside(message["content"])} for message in body["messages"]
+    ]
+    extra = told.pop("additionalModelRequestFields", {})
+    inference = {**body.get("inferenceConfig", {}), **extra.pop("inferenceConfig", {}), **extra}
+    if inference:
+        body["inferenceConfig"] = inference
+    return body | {
+        name: value for name, value in told.items() if name not in {"requestMetadata", "serviceTier"}
+    }
+
+
+def _checkpoints_inside(blocks: list[Block]) -> list[Block]:
+    """Nova's own API has the checkpoint as a field of the block before it."""
+    made: list[Block] = []
+    for block in blocks:
+        if "cachePoint" in block and len(block) == 1 and made:
+            made[-1] = {**made[-1], **block}
+        else:
+            made.append(block)
+    return made
+
+
+def _chat(request: Request, model: BedrockModel) -> Block:
+    messages = [
+        {name: value for name, value in message.items() if name not in _NOT_SENT}
+        for message in request.messages
+    ]
+    body: Block = {"model": model.id, "messages": messages}
+    if request.tools:
+        body["tools"] = list(request.tools)
+    body.update({name: value for name, value in request.params.items() if name != "stream_options"})
+    body.update(request.extra_body)
+    return body
+
+
+def _prompt_family(family: str) -> str:
+    return family.rstrip("0123456789")
+
+
+_Turn: TypeAlias = tuple[str, str]
+
+
+def _turn(message: Mapping[str, Any], index: int) -> _Turn:
+    """A message as who speaks and what; the families that take a prompt know text only."""
+    role = str(message.get("role"))
+    where = ("messages", index)
+    if role in {"tool", "function"} or message.get("tool_calls"):
+        msg = f"{path_text(where)}: this model knows no tools over InvokeModel; ask it as bedrock/converse/…"
+        raise InvalidRequestError(msg, provider="bedrock")
+    role = "system" if role == "developer" else role
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        return role, content or ""
+    texts: list[str] = []
+    for number, part in enumerate(content):
+        if not is_object(part) or not isinstance(part.get("text"), str):
+            msg = f"{path_text((*where, 'content', number))}: this model takes text only over InvokeModel"
+            raise InvalidRequestError(msg, provider="bedrock")
+        texts.append(part["text"])
+    return role, "\n".join(texts)
+
+
+def _single(turns: list[_Turn]) -> str | None:
+    """The text of a lone user message: it goes as it is where a model was not trained on turns."""
+    return turns[0][1] if len(turns) == 1 and turns[0][0] == "user" else None
+
+
+def _titan(turns: list[_Turn]) -> str:
+    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-text.html."""
+    alone = _single(turns)
+    if alone is not None:
+        return alone
+    said = [
+        text if role == "system" else f"{'User' if role == 'user' else 'Bot'}: {text}" for role, text in turns
+    ]
+    return "\n".join([*said, "Bot:"])
+
+
+def _llama2(turns: list[_Turn]) -> str:
+    """https://www.llama.com/docs/model-cards-and-prompt-formats/meta-llama-2."""
+    return _in_brackets(turns, system=lambda text: f"<<SYS>>\n{text}\n<</SYS>>\n\n")
+
+
+def _mistral(turns: list[_Turn]) -> str:
+    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-mistral-text-completion.html."""
+    return _in_brackets(turns, system=lambda text: f"{text}\n\n")
+
+
+def _in_brackets(turns: list[_Turn], *, system: Callable[[str], str]) -> str:
+    prompt, asked = "", ""
+    for role, text in turns:
+        if role == "assistant":
+            prompt += f"<s>[INST] {asked} [/INST] {text}</s>"
+            asked = ""
+        else:
+            asked += ("" if not asked or asked.endswith("\n\n") else "\n") + (
+                system(text) if role == "system" else text
+            )
+    return prompt + (f"<s>[INST] {asked} [/INST]" if asked else "")
+
+
+def _llama3(turns: list[_Turn]) -> str:
+    """https://www.llama.com/docs/model-cards-and-prompt-formats/meta-llama-3."""
+    return _headed(
+        turns, begin="<|begin_of_text|>", head="<|start_header_id|>{}<|end_header_id|>\n\n", end="<|eot_id|>"
+    )
+
+
+def _llama4(turns: list[_Turn]) -> str:
+    """https://www.llama.com/docs/model-cards-and-prompt-formats/llama4."""
+    return _headed(
+        turns, begin="<|begin_of_text|>", head="<|header_start|>{}<|header_end|>\n\n", end="<|eot|>"
+    )
+
+
+def _headed(turns: list[_Turn], *, begin: str, head: str, end: str) -> str:
+    return begin + "".join(head.format(role) + text + end for role, text in turns) + head.format("assistant")
+
+
+_PROMPTS: dict[str, Callable[[list[_Turn]], str]] = {
+    "llama2": _llama2,
+    "llama3": _llama3,
+    "llama4": _llama4,
+    "mistral": _mistral,
+    "titan": _titan,
+}

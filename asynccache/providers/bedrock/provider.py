@@ -1,0 +1,127 @@
+"""Bedrock as a provider: `bedrock/…` and `bedrock/converse/…` are Converse, `bedrock/invoke/…` is InvokeModel."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, final
+from urllib.parse import quote
+
+import anyio.to_thread
+import msgspec
+
+from asynccache.providers.base import CacheRules, HttpCall, json_body
+from asynccache.providers.bedrock.answer import AnswerDecoder
+from asynccache.providers.bedrock.credentials import Bearer, address_of, ask, in_region, region_of, told_auth
+from asynccache.providers.bedrock.failures import failure_of_answer
+from asynccache.providers.bedrock.families import family_of, reader_of
+from asynccache.providers.bedrock.invoke import check_invoke, invoke_body
+from asynccache.providers.bedrock.memory import Memories
+from asynccache.providers.bedrock.models import cache_rules, read_model
+from asynccache.providers.bedrock.params import check_params, converse_body
+from asynccache.providers.bedrock.signing import load_signer, sign
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asynccache.errors import APIStatusError
+    from asynccache.events import Event
+    from asynccache.request import Request
+    from asynccache.stream import Head, Machine
+
+__all__ = ["Bedrock", "provider"]
+
+# The last step of the address, by route and by whether the answer is streamed.
+_OPERATIONS = {
+    ("converse", False): "converse",
+    ("converse", True): "converse-stream",
+    ("invoke", False): "invoke",
+    ("invoke", True): "invoke-with-response-stream",
+}
+
+
+@final
+class Bedrock:
+    """AWS Bedrock's runtime. What it remembers are AWS keys and the clock's error, for each event loop."""
+
+    name = "bedrock"
+
+    def __init__(self) -> None:
+        self._memories = Memories()
+
+    def cache_rules(self, request: Request) -> CacheRules:
+        """The rules of the model that *request* names."""
+        return cache_rules(read_model(request.model_id))
+
+    def check(self, request: Request) -> Request:
+        """*request* without the parameters that `drop_params` lets go.
+
+        Raises:
+            UnsupportedParamsError: a parameter that the route has no word for.
+            InvalidRequestError: the model's family of bodies is not known.
+        """
+        model = read_model(request.model_id)
+        if model.route == "invoke":
+            return check_invoke(request, model, family_of(model))
+        return check_params(request, model)
+
+    def encode(self, request: Request) -> HttpCall:
+        """*request* as a POST; where only the profile knows the region, the address has `{region}` in it.
+
+        Raises:
+            InvalidRequestError: a message or a tool that the route cannot say.
+        """
+        model = read_model(request.model_id)
+        headers = {name.lower(): value for name, value in request.extra_headers.items()}
+        headers["content-type"] = "application/json"
+        if model.route == "invoke":
+            body = invoke_body(request, model, family_of(model))
+            headers["x-amzn-bedrock-accept" if request.stream else "accept"] = "application/json"
+        else:
+            body = converse_body(request, model)
+        asked = ask(request)
+        base = address_of(asked, region_of(asked, model.id, os.environ), os.environ)
+        # The model's id is encoded once and completely; the signature encodes that again.
+        path = f"/model/{quote(model.id, safe='')}/{_OPERATIONS[model.route, request.stream]}"
+        return HttpCall(url=base + path, headers=headers, body=json_body(body))
+
+    async def authorize(self, call: HttpCall, request: Request) -> HttpCall:
+        """*call* with a bearer key or a signature; keys of the chain are looked for in a worker thread.
+
+        Raises:
+            MissingCredentialsError: there are no AWS credentials.
+            ConfigurationError: there is no region.
+        """
+        asked = ask(request)
+        memory = self._memories.here()
+        chain = memory.chain(asked.profile)
+        auth = told_auth(asked, os.environ) or await chain.keys()
+        region = region_of(asked, read_model(request.model_id).id, os.environ)
+        if region is None and (type(auth) is not Bearer or "{region}" in call.url):
+            region = await chain.region()
+        url = call.url if region is None else in_region(call.url, region)
+        if type(auth) is Bearer:
+            headers = {**call.headers, "authorization": f"Bearer {auth.token.reveal()}"}
+            return msgspec.structs.replace(call, url=url, headers=headers)
+        if not memory.signer_loaded:
+            await anyio.to_thread.run_sync(load_signer)  # imports botocore where it is installed
+            memory.signer_loaded = True
+        at = datetime.now(UTC) + timedelta(seconds=memory.skew)
+        headers = sign(url, call.headers, call.body, keys=auth, region=region or "", at=at)
+        return msgspec.structs.replace(call, url=url, headers=headers)
+
+    def decoder(self, request: Request, head: Head) -> Machine[bytes, Event]:
+        """A machine from frames, or from one JSON body, to events."""
+        model = read_model(request.model_id)
+        return AnswerDecoder(reader_of(model, head, stream=request.stream), head)
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
+        """The error that an answer with *status* stands for."""
+        error = failure_of_answer(status, headers, body)
+        memory = self._memories.here_if_any()
+        if memory is not None:
+            memory.learn(error, headers)
+        return error
+
+
+provider = Bedrock()
