@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from price_sources import from_genai_prices, from_litellm, source
 
-from asynccache.pricing.entries import Model, PriceFile, Sold
+from asynccache.pricing.entries import DatedPrice, Model, PriceFile, Sold
 
 DATA = Path(__file__).resolve().parents[1] / "asynccache" / "pricing" / "data"
 
@@ -32,6 +32,14 @@ class Feed:
     lifetime: str = "5m"
     reviewed: bool = False
     shared: dict[str, Any] = field(default_factory=dict)
+    extra: tuple[Model, ...] = ()
+    """Rows that neither collection has, kept here by hand."""
+
+
+def free(name: str, since: str, source: str) -> Model:
+    """A model that its provider gives away, in so many words: an explicit zero, not an unknown price."""
+    price = DatedPrice(since=since, input=Decimal(0), read=Decimal(0), output=Decimal(0), source=source)
+    return Model(name=name, prices=(price,), note="Free of charge.")
 
 
 FEEDS = {
@@ -42,12 +50,12 @@ FEEDS = {
     "azure": Feed("https://azure.microsoft.com/en-us/pricing/details/cognitive-services/openai-service/", ("azure",), ("azure", "azure_ai"), "30m"),
     "gemini": Feed("https://ai.google.dev/gemini-api/docs/pricing", ("google",), ("gemini",)),
     "vertex": Feed("https://cloud.google.com/vertex-ai/generative-ai/pricing", (), ("vertex_ai-language-models", "vertex_ai", "vertex_ai-anthropic_models")),
-    "openrouter": Feed("https://openrouter.ai/models", ("openrouter",), ("openrouter",)),
+    "openrouter": Feed("https://openrouter.ai/models", ("openrouter",), ("openrouter",), extra=(free("*:free", "2023-07-01", "https://openrouter.ai/docs/guides/routing/model-variants/free"),)),
     "xai": Feed("https://docs.x.ai/docs/models", ("x-ai",), ("xai",)),
     "groq": Feed("https://groq.com/pricing", ("groq",), ("groq",)),
     "mistral": Feed("https://mistral.ai/pricing", ("mistral",), ("mistral",)),
     "moonshot": Feed("https://platform.kimi.ai/docs/pricing/chat", ("moonshotai",), ("moonshot",)),
-    "zai": Feed("https://docs.z.ai/guides/overview/pricing", ("zai",), ("zai",)),
+    "zai": Feed("https://docs.z.ai/guides/overview/pricing", ("zai",), ("zai",), extra=tuple(free(name, "2026-01-19", "https://docs.z.ai/guides/overview/pricing") for name in ("glm-4.7-flash", "glm-4.5-flash", "glm-4.6v-flash"))),
     "qwen": Feed("https://www.alibabacloud.com/help/en/model-studio/models", (), ("dashscope", "qwencloud", "qwen_ai_platform")),
     "cerebras": Feed("https://www.cerebras.ai/pricing", ("cerebras",), ("cerebras",)),
     "together": Feed("https://www.together.ai/pricing", ("together",), ("together_ai",)),
@@ -82,6 +90,7 @@ def rows_of(feed: Feed) -> list[Model]:
         else:
             rows[name] = msgspec.structs.replace(model, name=name)
             spelled[name] = name
+    rows.update({model.name: model for model in feed.extra})
     return list(rows.values())
 
 

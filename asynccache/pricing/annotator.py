@@ -45,7 +45,7 @@ class AnnotateCost:
 class _Annotator:
     """Prices the `Usage` that passes by, with what `Started` said of the model."""
 
-    __slots__ = ("_book", "_model", "_request", "_sent", "_tier")
+    takes = frozenset({Started, Usage})
 
     def __init__(self, request: Request, sent: datetime, book: PriceBook | None) -> None:
         self._request = request

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from asynccache.errors import InvalidRequestError
+from asynccache.pricing.shapes import is_object
 from asynccache.reply import (
     CacheCreation,
     Completion,
@@ -52,7 +52,7 @@ def read_answer(answer: Any, service_tier: str | None = None) -> Answer:
 
 
 def _get(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+    return value.get(name) if is_object(value) else getattr(value, name, None)
 
 
 _LIFETIMES: Final = CacheCreation.__struct_fields__

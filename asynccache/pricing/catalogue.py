@@ -226,7 +226,8 @@ class PriceBook:
                 return Row(shelf, own, _ONE)
             model = shelf.find(parts.base)
             if model is not None:
-                note = _NO_PROFILE if not where and "*" in model.prices[-1].regions else ""
+                regions = model.prices[-1].regions
+                note = _NO_PROFILE if not where and "*" in regions and "" not in regions else ""
                 return Row(shelf, model, _regional(model, where), note)
         return None
 

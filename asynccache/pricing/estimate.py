@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from asynccache.pricing.shapes import is_list, is_object
 from asynccache.reply import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["estimated_usage"]
 
@@ -37,9 +40,9 @@ def _text(value: Any) -> str:
     """All text inside a message, whatever its shape."""
     if isinstance(value, str):
         return value
-    if isinstance(value, Mapping):
+    if is_object(value):
         return "".join(_text(item) for name, item in value.items() if name not in _FRAMES)
-    if isinstance(value, (list, tuple)):
+    if is_list(value):
         return "".join(_text(item) for item in value)
     return ""
 

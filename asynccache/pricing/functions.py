@@ -128,7 +128,7 @@ def get_model_info(model: str, custom_llm_provider: str | None = None) -> ModelI
 
 def supports_prompt_caching(model: str, custom_llm_provider: str | None = None) -> bool:
     """Whether *model* caches prompts, by itself or by marks; False for a model that the book does not know."""
-    if not isinstance(model, str):
+    if not isinstance(model, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers too
         return False  # type: ignore[unreachable]  # likewise
     found = default_book().look_up(model, provider=custom_llm_provider)
     return type(found) is Row and found.model.caching is not None

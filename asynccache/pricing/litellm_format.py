@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from decimal import Context, Decimal, InvalidOperation
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from asynccache.pricing.entries import Above, Caching, DatedPrice, Model, Tier
+from asynccache.pricing.shapes import is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["is_litellm_row", "model_from_litellm"]
 
@@ -110,16 +113,20 @@ def _regions(row: Mapping[str, Any]) -> dict[str, Decimal]:
         for region in ("eu", "us")
         if (key := f"regional_processing_uplift_multiplier_{region}") in row
     }
-    specific = row.get("provider_specific_entry")
-    if isinstance(specific, Mapping) and "us" in specific:
+    specific = _object(row.get("provider_specific_entry"))
+    if "us" in specific:
         regions["us"] = Decimal(str(specific["us"]))
     return regions
 
 
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if is_object(value) else {}
+
+
 def _fees(row: Mapping[str, Any]) -> dict[str, Decimal]:
     fees: dict[str, Decimal] = {}
-    searches = row.get("search_context_cost_per_query")
-    if isinstance(searches, Mapping) and "search_context_size_medium" in searches:
+    searches = _object(row.get("search_context_cost_per_query"))
+    if "search_context_size_medium" in searches:
         fees["web_search_requests"] = Decimal(str(searches["search_context_size_medium"])) * 1000
     if row.get("input_cost_per_request"):
         fees["request"] = Decimal(str(row["input_cost_per_request"])) * 1000

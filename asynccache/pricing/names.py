@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BedrockName", "bedrock_name", "spellings"]
+__all__ = ["FREE", "BedrockName", "bedrock_name", "spellings"]
 
 _GEOGRAPHIES: Final = ("us-gov", "us", "eu", "apac", "jp", "au", "ca", "in", "global")
 _BEDROCK: Final = re.compile(
@@ -26,9 +26,15 @@ _ENDINGS: Final = (
     re.compile(r"-v\d+$"),
     re.compile(r"@(?:\d{8}|latest|default)$"),
     re.compile(r"-(?:20\d{2}-\d{2}-\d{2}|20\d{6})$"),
+    re.compile(r"-preview-\d{2}-(?:\d{2}|\d{4})$"),
+    re.compile(r"-00\d$"),
     re.compile(r"-latest$"),
     re.compile(r":(?:exacto|nitro|floor|online|beta)$"),
 )
+
+
+FREE: Final = "*:free"
+"""The row for every model's free variant, where a provider has such."""
 
 
 class BedrockName(NamedTuple):
@@ -75,6 +81,9 @@ def _shorter(name: str) -> Iterator[str]:
         # ft:<base model>:<organisation>:<suffix>:<id> costs what every fine-tune of its base costs.
         name = ":".join(name.split(":", 2)[:2])
         yield name
+    if name.endswith(":free"):
+        yield FREE
+        return
     for ending in _ENDINGS:
         shorter = ending.sub("", name)
         if shorter != name and shorter:

@@ -13,6 +13,7 @@ from asynccache.errors import InvalidRequestError
 from asynccache.pricing.catalogue import PriceBook
 from asynccache.pricing.entries import DatedPrice, Model
 from asynccache.pricing.litellm_format import is_litellm_row, model_from_litellm
+from asynccache.pricing.shapes import is_object
 from asynccache.pricing.shelves import canonical
 
 __all__ = ["own_models", "price_book", "read_prices"]
@@ -37,14 +38,13 @@ def read_prices(path: Path) -> Mapping[str, Any]:
         InvalidRequestError: it is not there, or not a JSON object of rows.
     """
     try:
-        rows = msgspec.json.decode(path.read_bytes())
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except OSError as error:
         raise InvalidRequestError(f"the price file {path} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
-        raise InvalidRequestError(f"the price file {path} is not JSON: {error}") from error
-    if not isinstance(rows, dict):
-        raise InvalidRequestError(f"the price file {path} must hold an object of rows by model name")
-    return rows
+        raise InvalidRequestError(
+            f"the price file {path} is not a JSON object of rows by model name: {error}"
+        ) from error
 
 
 def own_models(rows: Mapping[str, Any]) -> Iterator[tuple[str, Model]]:
@@ -54,16 +54,16 @@ def own_models(rows: Mapping[str, Any]) -> Iterator[tuple[str, Model]]:
         InvalidRequestError: a row is not one; the message names its key and what is wrong.
     """
     today = datetime.now(UTC).date().isoformat()
-    for key, row in rows.items():
+    for key, told in rows.items():
         if key == "sample_spec":  # LiteLLM's file explains itself in a row of that name
             continue
-        if not isinstance(row, Mapping):
+        if not is_object(told):
             raise InvalidRequestError(
-                f"prices[{key!r}] is {row!r}; a row is an object such as {{'input': 3, 'output': 15}}"
+                f"prices[{key!r}] is {told!r}; a row is an object such as {{'input': 3, 'output': 15}}"
             )
-        provider, name = _owner(key, row)
+        provider, name = _owner(key, told)
         try:
-            yield provider, _model(name, row, today)
+            yield provider, _model(name, told, today)
         except (ValueError, TypeError) as error:  # msgspec.ValidationError is a ValueError
             raise InvalidRequestError(f"prices[{key!r}]: {error}") from error
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from asynccache.pricing.shapes import is_list, is_object
 from asynccache.pricing.shelves import billed_at
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ def reported_cost(usage: Usage, provider: str) -> Decimal | None:
     place = billed_at(provider)
     if place is None or usage.raw is None:
         return None
-    raw: Any = usage.raw
-    parts: list[Any] = raw if isinstance(raw, list) else [raw]
+    parts = usage.raw if is_list(usage.raw) else [usage.raw]
     for part in reversed(parts):
         amount = _amount(part, place.path)
         if amount is not None:
@@ -32,7 +31,7 @@ def reported_cost(usage: Usage, provider: str) -> Decimal | None:
 
 def _amount(part: Any, path: tuple[str, ...]) -> Decimal | None:
     for name in path:
-        part = part.get(name) if isinstance(part, Mapping) else None
+        part = part.get(name) if is_object(part) else None
     if part is None or isinstance(part, bool) or not isinstance(part, (int, float, str)):
         return None
     try:
