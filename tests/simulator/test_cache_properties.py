@@ -23,8 +23,8 @@ blocks = st.builds(
     lambda letter, length, lifetime, ends, setting: Block(
         content=letter * (length * 4),
         tokens=0 if setting else length,
-        lifetime=lifetime,
-        ends_message=ends,
+        lifetime=None if setting else lifetime,  # a setting has no end to mark
+        ends_message=ends and not setting,
         is_setting=setting,
     ),
     st.sampled_from([b"a", b"b", b"c"]),
