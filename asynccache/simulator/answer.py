@@ -18,45 +18,12 @@ if TYPE_CHECKING:
 
 Finish = Literal["stop", "length", "tool_calls", "stop_sequence"]
 
-_WORDS = (
-    "a",
-    "prefix",
-    "that",
-    "was",
-    "read",
-    "before",
-    "need",
-    "not",
-    "be",
-    "computed",
-    "again",
-    "so",
-    "the",
-    "model",
-    "starts",
-    "where",
-    "the",
-    "prompt",
-    "is",
-    "new",
-    "and",
-    "says",
-    "what",
-    "it",
-    "has",
-    "to",
-    "say",
-    "in",
-    "plain",
-    "words",
-    "one",
-    "after",
-    "another",
-    "until",
-    "it",
-    "has",
-    "said",
-    "enough",
+_SENTENCES = (
+    "This is a simulated answer, made without a model.",
+    "What was read before need not be computed again.",
+    "The prompt was cut where it first differs, and only the rest was new.",
+    "Equal prompts get equal answers here.",
+    "Each word counts as one token.",
 )
 _PIECE = re.compile(r"\s*\S{1,12}|\s+")
 _CALL_WORDS = ("tool", "call", "function")
@@ -130,8 +97,9 @@ def _said(question: Question, words: int) -> str:
 
 
 def _filler(seed: str, words: int) -> tuple[str, ...]:
-    start = int.from_bytes(blake2b(seed.encode(), digest_size=4).digest(), "big") % len(_WORDS)
-    chosen = list(islice(cycle(_WORDS), start, start + words))
+    start = int.from_bytes(blake2b(seed.encode(), digest_size=4).digest(), "big") % len(_SENTENCES)
+    spoken = " ".join(_SENTENCES[start:] + _SENTENCES[:start]).split()
+    chosen = islice(cycle(spoken), words)
     return tuple(word if number == 0 else f" {word}" for number, word in enumerate(chosen))
 
 
