@@ -17,6 +17,7 @@ from asynccache.events import (
     ReasoningDelta,
     RedactedReasoning,
     RefusalDelta,
+    ReportedUsage,
     SignatureDelta,
     Started,
     TextDelta,
@@ -26,8 +27,11 @@ from asynccache.events import (
 )
 from asynccache.providers.registry import get
 from asynccache.reply import CacheReport, Choice, Completion, Function, Message, ToolCall
+from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asynccache.pipeline import CallNext
     from asynccache.reply import FinishReason
     from asynccache.request import Request
@@ -122,6 +126,22 @@ class Aggregator:
         self.usage: Usage | None = None
         self.unknown: list[Unknown] = []
         self._raw: Any = None
+        self._takers: dict[Any, Callable[[Any], None]] = {
+            Started: self._started,
+            ReasoningDelta: self._reasoning,
+            SignatureDelta: self._signature,
+            RedactedReasoning: self._redacted,
+            ToolCallFragment: self._call,
+            RefusalDelta: self._refusal,
+            CitationDelta: self._citation,
+            ProviderBlocks: self._provider_blocks,
+            AudioDelta: self._audio,
+            LogprobsDelta: self._logprobs,
+            Finished: self._finished,
+            Usage: self._usage,
+            Unknown: self._unknown,
+            ReportedUsage: self._reported,
+        }
         self._answers: dict[int, _Answer] = {}
 
     @property
@@ -136,9 +156,7 @@ class Aggregator:
             answer = self._answers.get(event.index) or self._answer(event.index)  # type: ignore[union-attr]  # kind
             answer.text.append(event.text)  # type: ignore[union-attr]
         else:
-            take = _TAKERS.get(kind)
-            if take is not None:
-                take(self, event)
+            self._takers[kind](event)
 
     def completion(
         self, *, report: CacheReport | None = None, whole: bool = True, keep_raw: bool = False
@@ -224,16 +242,12 @@ class Aggregator:
 
     def _logprobs(self, event: LogprobsDelta) -> None:
         answer = self._answer(event.index)
-        if not isinstance(event.logprobs, dict):
+        if not is_object(event.logprobs):
             return
         merged: dict[str, Any] = answer.logprobs or {}
         for name, value in event.logprobs.items():
             earlier = merged.get(name)
-            merged[name] = (
-                [*earlier, *value]
-                if isinstance(earlier, list) and isinstance(value, list)
-                else value or earlier
-            )
+            merged[name] = [*earlier, *value] if is_array(earlier) and is_array(value) else value or earlier
         answer.logprobs = merged
 
     def _finished(self, event: Finished) -> None:
@@ -244,25 +258,11 @@ class Aggregator:
     def _usage(self, event: Usage) -> None:
         self.usage = event
 
+    def _reported(self, event: ReportedUsage) -> None:
+        """Only a pipeline without ``normalize_usage`` lets it come here; it says nothing of the answer."""
+
     def _unknown(self, event: Unknown) -> None:
         self.unknown.append(event)
-
-
-_TAKERS: dict[Any, Any] = {
-    Started: Aggregator._started,  # noqa: SLF001 - the class's own table
-    ReasoningDelta: Aggregator._reasoning,  # noqa: SLF001
-    SignatureDelta: Aggregator._signature,  # noqa: SLF001
-    RedactedReasoning: Aggregator._redacted,  # noqa: SLF001
-    ToolCallFragment: Aggregator._call,  # noqa: SLF001
-    RefusalDelta: Aggregator._refusal,  # noqa: SLF001
-    CitationDelta: Aggregator._citation,  # noqa: SLF001
-    ProviderBlocks: Aggregator._provider_blocks,  # noqa: SLF001
-    AudioDelta: Aggregator._audio,  # noqa: SLF001
-    LogprobsDelta: Aggregator._logprobs,  # noqa: SLF001
-    Finished: Aggregator._finished,  # noqa: SLF001
-    Usage: Aggregator._usage,  # noqa: SLF001
-    Unknown: Aggregator._unknown,  # noqa: SLF001
-}
 
 
 def _parsed(raw: Any) -> Any:

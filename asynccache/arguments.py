@@ -5,14 +5,17 @@ from __future__ import annotations
 import difflib
 import math
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asynccache.errors import InvalidRequestError, UnknownProviderError
 from asynccache.providers.registry import get, names
 from asynccache.reply import Mapped
 from asynccache.request import Access, Request, Timeout
 from asynccache.secret import Secret
+from asynccache.shapes import is_array, is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["build_request", "full_model"]
 
@@ -143,7 +146,7 @@ def _count(name: str, value: Any) -> int:
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
+    if is_object(value):
         return value
     msg = f"{name}={value!r} is not a dict"
     raise InvalidRequestError(msg)
@@ -170,17 +173,18 @@ def _timeout(given: Any, default: Timeout) -> Timeout:
 
 def _messages(messages: Any) -> Sequence[Any]:
     """The caller's own sequence where all of it is plain; else one with the other objects made plain."""
-    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence):
+    if not is_array(messages):
         msg = f"messages is a {type(messages).__name__}; it is a list like [{{'role': 'user', 'content': '...'}}]"
         raise InvalidRequestError(msg)
     if not messages:
         msg = "messages is empty; it needs at least one, like [{'role': 'user', 'content': '...'}]"
         raise InvalidRequestError(msg)
     plain: list[Any] | None = None
-    for position, message in enumerate(messages):
-        if type(message) is not dict:
+    for position, given in enumerate(messages):
+        message: dict[str, Any] = given
+        if type(given) is not dict:
             plain = plain or list(messages)
-            plain[position] = message = _plain_message(message, position)
+            plain[position] = message = _plain_message(given, position)
         _check_message(message, position)
     return messages if plain is None else plain
 
@@ -188,7 +192,7 @@ def _messages(messages: Any) -> Sequence[Any]:
 def _plain_message(message: Any, position: int) -> dict[str, Any]:
     if isinstance(message, Mapped):
         return message.to_dict()
-    if isinstance(message, Mapping):
+    if is_object(message):
         return dict(message)
     dump = getattr(message, "model_dump", None)  # the openai SDK's messages
     if dump is not None:
@@ -206,7 +210,7 @@ def _check_message(message: dict[str, Any], position: int) -> None:
     content = message.get("content")
     if type(content) is str:
         pass
-    elif isinstance(content, (list, tuple)):
+    elif is_array(content):
         _check_parts(content, position)
     elif content is not None:
         msg = f"messages[{position}].content is a {type(content).__name__}; it is a string or a list of parts"
@@ -225,7 +229,7 @@ def _check_message(message: dict[str, Any], position: int) -> None:
 
 def _check_parts(parts: Sequence[Any], position: int) -> None:
     for number, part in enumerate(parts):
-        if not isinstance(part, Mapping):
+        if not is_object(part):
             msg = f"messages[{position}].content[{number}] is a {type(part).__name__}; a part is a dict with a 'type'"
             raise InvalidRequestError(msg)
         kind = part.get("type")
@@ -240,15 +244,15 @@ def _check_parts(parts: Sequence[Any], position: int) -> None:
 def _check_calls(calls: Any, position: int) -> None:
     if calls is None:
         return
-    if not isinstance(calls, (list, tuple)):
+    if not is_array(calls):
         msg = f"messages[{position}].tool_calls is a {type(calls).__name__}; it is a list"
         raise InvalidRequestError(msg)
     for number, call in enumerate(calls):
         where = f"messages[{position}].tool_calls[{number}]"
-        function = call.get("function") if isinstance(call, Mapping) else None
-        if isinstance(call, Mapping) and call.get("type") == "custom":
+        function = call.get("function") if is_object(call) else None
+        if is_object(call) and call.get("type") == "custom":
             continue
-        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        if not is_object(function) or not isinstance(function.get("name"), str):
             msg = f"{where}.function has no 'name'; a call is {{'id', 'type': 'function', 'function': {{'name', 'arguments'}}}}"
             raise InvalidRequestError(msg)
         if not isinstance(function.get("arguments", ""), str):
@@ -259,16 +263,16 @@ def _check_calls(calls: Any, position: int) -> None:
 
 
 def _tools(tools: Any) -> Sequence[Any]:
-    if not isinstance(tools, (list, tuple)):
+    if not is_array(tools):
         msg = f"tools is a {type(tools).__name__}; it is a list"
         raise InvalidRequestError(msg)
     for number, tool in enumerate(tools):
-        if not isinstance(tool, Mapping):
+        if not is_object(tool):
             msg = f"tools[{number}] is a {type(tool).__name__}; a tool is a dict"
             raise InvalidRequestError(msg)
         if tool.get("type") == "function" and "input_schema" not in tool:
             function = tool.get("function")
-            if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            if not is_object(function) or not isinstance(function.get("name"), str):
                 msg = f"tools[{number}].function.name is missing; a tool is {{'type': 'function', 'function': {{'name', ...}}}}"
                 raise InvalidRequestError(msg)
     return tools

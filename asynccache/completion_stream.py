@@ -29,12 +29,12 @@ class LastUsage:
     def __init__(self) -> None:
         self.usage: Usage | None = None
 
-    def open(self, attempt_id: str, request: Request, /) -> None:
+    def open(self, _attempt_id: str, _request: Request, /) -> None:
         """An attempt begins."""
 
     def settle(
-        self, attempt_id: str, usage: Usage, model: str | None, error: BaseException | None, /
-    ) -> None:  # noqa: ARG002
+        self, _attempt_id: str, usage: Usage, _model: str | None, _error: BaseException | None, /
+    ) -> None:
         """An attempt is over."""
         self.usage = usage
 

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias, final
 import msgspec
 import orjson
 
+from asynccache.shapes import is_array
+
 __all__ = [
     "CacheCreation",
     "CacheNote",
@@ -74,7 +76,7 @@ _INTERNAL = frozenset({"raw", "cost_details", "cache_report"})
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapped):
         return value.to_dict()
-    if isinstance(value, (list, tuple)):
+    if is_array(value):
         return [_plain(item) for item in value]
     return value
 

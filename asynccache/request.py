@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import msgspec
 
-from asynccache.reply import CacheNote
-from asynccache.secret import Secret
-
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from asynccache.events import Recorder
-    from asynccache.reply import Usage
+    from asynccache.reply import CacheNote, Usage
+    from asynccache.secret import Secret
 
 __all__ = ["Access", "Mark", "OnUsage", "Path", "Request", "Timeout", "path_text"]
 

@@ -215,7 +215,7 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         """Link the machines. Those that take a few types only share one look at an item's type."""
         self._links = []
         emit: Emit[Any] = self.ready.append
-        beyond, table = emit, dict[type, Emit[Any]]()
+        beyond, table = emit, dict[type[Any], Emit[Any]]()
         for machine in reversed(self._machines):
             self._links.append((machine, emit))
             link = _link(machine, emit)
@@ -294,6 +294,6 @@ def _link(machine: Machine[Any, Any], emit: Emit[Any]) -> Emit[Any]:
     return lambda item: feed(item, emit)
 
 
-def _by_type(table: dict[type, Emit[Any]], beyond: Emit[Any]) -> Emit[Any]:
+def _by_type(table: dict[type[Any], Emit[Any]], beyond: Emit[Any]) -> Emit[Any]:
     find = table.get
     return lambda item: find(type(item), beyond)(item)

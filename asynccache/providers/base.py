@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol, final
+from typing import TYPE_CHECKING, Any, Literal, Protocol, final
 
 import msgspec
 
-from asynccache.errors import APIStatusError
-from asynccache.events import Event
-from asynccache.request import Request
-from asynccache.stream import Head, Machine
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asynccache.errors import APIStatusError
+    from asynccache.events import Event
+    from asynccache.request import Request
+    from asynccache.stream import Head, Machine
 
 __all__ = ["CacheRules", "HttpCall", "Provider"]
 

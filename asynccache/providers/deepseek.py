@@ -14,9 +14,27 @@ __all__ = ["provider"]
 
 # api-docs.deepseek.com, chat completion reference; facts/wire.md §4.
 _PARAMS = frozenset(
-    """frequency_penalty logprobs max_completion_tokens max_tokens presence_penalty reasoning_effort response_format stop
-    stream_options temperature thinking tool_choice top_logprobs top_p user user_id parallel_tool_calls seed
-    metadata""".split()
+    [
+        "frequency_penalty",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "presence_penalty",
+        "reasoning_effort",
+        "response_format",
+        "stop",
+        "stream_options",
+        "temperature",
+        "thinking",
+        "tool_choice",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "user_id",
+        "parallel_tool_calls",
+        "seed",
+        "metadata",
+    ]
 )
 _RULES = CacheRules(style="none", reason="DeepSeek caches by itself and takes no marks")
 

@@ -15,6 +15,7 @@ from asynccache.providers.base import CacheRules, HttpCall, json_body
 from asynccache.providers.openai_decode import ChatDecoder
 from asynccache.providers.statuses import error_from_body
 from asynccache.request import path_text
+from asynccache.shapes import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,10 +29,41 @@ __all__ = ["ChatProfile", "OpenAIChat", "provider"]
 
 # What POST /chat/completions takes; openai-python 3.54.0, types/chat/completion_create_params.py.
 _PARAMS = frozenset(
-    """audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens max_tokens metadata
-    modalities moderation n parallel_tool_calls prediction presence_penalty prompt_cache_key prompt_cache_options
-    prompt_cache_retention reasoning_effort response_format safety_identifier seed service_tier stop store
-    stream_options temperature tool_choice top_logprobs top_p user verbosity web_search_options""".split()
+    [
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "metadata",
+        "modalities",
+        "moderation",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+        "web_search_options",
+    ]
 )
 _CACHE_PARAMS = frozenset({"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"})
 _BREAKPOINT = "prompt_cache_breakpoint"
@@ -218,8 +250,8 @@ def _write_mark(messages: list[Any], mark: Mark) -> None:
 
 def _tool(tool: Any) -> Any:
     """A tool in Anthropic's spelling as a function; any other as it is."""
-    if isinstance(tool, dict) and "input_schema" in tool and "function" not in tool:
-        function = {"name": tool.get("name"), "parameters": tool["input_schema"]}
+    if is_object(tool) and "input_schema" in tool and "function" not in tool:
+        function: dict[str, Any] = {"name": tool.get("name"), "parameters": tool["input_schema"]}
         if "description" in tool:
             function["description"] = tool["description"]
         return {"type": "function", "function": function}

@@ -23,12 +23,13 @@ from asynccache.events import (
     Unknown,
 )
 from asynccache.providers.statuses import error_from_object, status_error
-from asynccache.reply import FinishReason
 from asynccache.secret import redact
+from asynccache.shapes import is_array, is_object
 from asynccache.sse import SSEDecoder
 
 if TYPE_CHECKING:
     from asynccache.events import Event
+    from asynccache.reply import FinishReason
     from asynccache.stream import Emit
 
 __all__ = ["ChatDecoder"]
@@ -214,7 +215,7 @@ class ChatDecoder:
                 return self._parse(repaired)
             if _is_json(data):
                 body = orjson.loads(data)
-                if isinstance(body, dict) and body.get("error") is not None:
+                if is_object(body) and body.get("error") is not None:
                     raise error_from_object(None, body["error"]) from exc
             msg = f"the answer holds an event that is not of the chat format ({exc}): {_excerpt(data)}"
             raise InvalidResponseError(msg) from exc
@@ -258,7 +259,7 @@ class ChatDecoder:
             self._take(self._parse(data), data)
 
     def _take(self, body: _Body, raw: bytes) -> None:
-        if body.error is not None and body.error != {} and body.error != "":
+        if body.error is not None and body.error not in ({}, ""):
             self._take_usage(body, None)
             raise error_from_object(None, body.error)
         if body.choices is None and body.usage is None and body.model is None:
@@ -341,8 +342,8 @@ class ChatDecoder:
     def _parts(self, parts: Any, index: int, raw: bytes) -> None:
         """Content as a list of parts (Mistral, Databricks): text, thinking, references."""
         self._progress = True
-        for part in parts if isinstance(parts, list) else [parts]:
-            kind = part.get("type") if isinstance(part, dict) else None
+        for part in parts if is_array(parts) else [parts]:
+            kind = part.get("type") if is_object(part) else None
             if kind in {"text", "output_text"}:
                 self._emit(TextDelta(_text(part.get("text")), index, raw))
             elif kind in {"thinking", "reasoning"}:
@@ -399,7 +400,7 @@ class ChatDecoder:
         usage = body.usage
         if usage is None and choice is not None:
             usage = choice.usage
-        if usage is None and isinstance(body.x_groq, dict):
+        if usage is None and is_object(body.x_groq):
             usage = body.x_groq.get("usage")
         if usage is not None:
             self._emit(ReportedUsage(usage, self._dialect))
@@ -410,7 +411,7 @@ def _nowhere(_event: Event) -> None:
 
 
 def _custom(custom: Any) -> dict[str, Any]:
-    return {"name": custom.get("name"), "arguments": custom.get("input")} if isinstance(custom, dict) else {}
+    return {"name": custom.get("name"), "arguments": custom.get("input")} if is_object(custom) else {}
 
 
 def _text(value: Any) -> str:
@@ -418,8 +419,8 @@ def _text(value: Any) -> str:
 
 
 def _flat(value: Any) -> str:
-    if isinstance(value, list):
-        return "".join(_flat(item.get("text") if isinstance(item, dict) else item) for item in value)
+    if is_array(value):
+        return "".join(_flat(item.get("text") if is_object(item) else item) for item in value)
     return _text(value)
 
 

@@ -24,6 +24,7 @@ from asynccache.errors import (
     RequestTooLargeError,
 )
 from asynccache.secret import redact
+from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,13 +164,13 @@ def find_request_id(headers: Mapping[str, str]) -> str | None:
 def error_from_body(status: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
     """The error of an answer in OpenAI's or a like dialect; HTML and plain text keep their first words."""
     try:
-        parsed = orjson.loads(body.strip() or b"null")
+        parsed: Any = orjson.loads(body.strip() or b"null")
     except orjson.JSONDecodeError:
         text = " ".join(body[:2048].decode("utf-8", "replace").split())
         return status_error(status, f"status {status}: {text}" if text else "", headers=headers)
-    if isinstance(parsed, list) and parsed:
+    if is_array(parsed) and parsed:
         parsed = parsed[0]
-    if isinstance(parsed, dict):
+    if is_object(parsed):
         inner = parsed.get("error")
         holder = parsed if inner is None else inner
         return error_from_object(status, holder, headers, request_id=_text(parsed.get("request_id")))
@@ -180,18 +181,18 @@ def error_from_object(
     status: int | None, error: Any, headers: Mapping[str, str] | None = None, *, request_id: str | None = None
 ) -> APIStatusError:
     """The error that an ``error`` member stands for, whatever its dialect: an object, a text, a number."""
-    if not isinstance(error, dict):
+    if not is_object(error):
         return status_error(status, str(error), headers=headers, request_id=request_id)
     details = error.get("details")
     code = error.get("code")
-    if isinstance(details, dict) and details.get("error_code"):
+    if is_object(details) and details.get("error_code"):
         code = details["error_code"]
     if isinstance(code, int) and (status is None or status < 400):
         status = code if 400 <= code < 600 else status
     message = error.get("message") or error.get("Message") or error.get("detail") or error.get("msg")
     return status_error(
         status,
-        _text(message) or orjson.dumps(error).decode(),
+        _text(message) or orjson.dumps(dict(error)).decode(),
         code=None if code is None else str(code),
         error_type=_text(error.get("type")),
         headers=headers,
