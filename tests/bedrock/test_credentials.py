@@ -10,14 +10,16 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asynccache.errors import ConfigurationError, MissingCredentialsError
+from asynccache.errors import ConfigurationError, InvalidRequestError, MissingCredentialsError
 from asynccache.providers.bedrock.credentials import (
     Asked,
     Bearer,
     Chain,
     Keys,
-    endpoint,
+    address_of,
+    in_region,
     region_of,
+    regional_address,
     told_auth,
 )
 from asynccache.secret import Secret
@@ -93,6 +95,14 @@ _ARN = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.cl
         (Asked(), _ARN, {"AWS_REGION": "b"}, "eu-west-1"),
         (Asked(), "m-v1:0", {"AWS_REGION": "b", "AWS_DEFAULT_REGION": "c"}, "b"),
         (Asked(), "m-v1:0", {"AWS_DEFAULT_REGION": "c"}, "c"),
+        (
+            Asked(endpoint="https://bedrock-runtime.ap-south-1.amazonaws.com"),
+            "m",
+            {"AWS_REGION": "b"},
+            "ap-south-1",
+        ),
+        (Asked(endpoint="http://localhost:1"), "m", {"AWS_REGION": "b"}, "b"),
+        (Asked(profile="p"), "m", {"AWS_REGION": "b"}, None),
         (Asked(), "m-v1:0", {}, None),
     ],
 )
@@ -119,13 +129,29 @@ def test_region(asked: Asked, model: str, environ: dict[str, str], want: str | N
 )
 def test_endpoint(asked: Asked, region: str, environ: dict[str, str], want: str) -> None:
     """The call's address, the environment's, else the region's own."""
-    assert endpoint(asked, region, environ) == want
+    assert address_of(asked, region, environ) == want
 
 
-def test_no_region_and_no_address_is_one_line() -> None:
-    """Without either the error names both remedies."""
-    with pytest.raises(ConfigurationError, match=r"^no AWS region: pass aws_region_name= or set AWS_REGION$"):
-        endpoint(Asked(), None, {})
+def test_a_region_that_is_still_to_be_found() -> None:
+    """Where only the profile knows the region its place in the address is kept, and filled later."""
+    address = address_of(Asked(), None, {})
+    assert in_region(address + "/model/m/converse", "cn-north-1") == (
+        "https://bedrock-runtime.cn-north-1.amazonaws.com.cn/model/m/converse"
+    )
+    assert in_region("http://mine/model/m/converse", "us-east-1") == "http://mine/model/m/converse"
+
+
+@pytest.mark.parametrize("given", ["ftp://a", "bedrock", "https://user:secret@host"])
+def test_what_is_no_address_is_refused(given: str) -> None:
+    """Neither another scheme, nor a bare word, nor an address with a password in it is asked."""
+    with pytest.raises(InvalidRequestError, match="no address"):
+        address_of(Asked(endpoint=given), "us-east-1", {})
+
+
+def test_what_is_no_region_is_refused() -> None:
+    """A region that could lead the request to another host is not put into an address."""
+    with pytest.raises(ConfigurationError, match="no AWS region"):
+        regional_address("evil.example/#")
 
 
 @pytest.fixture

@@ -38,8 +38,9 @@ class Reader(Protocol):
         """Whether nothing more will be said."""
         ...
 
-    progress: bool
-    """Something meaningful was said; whoever looks sets it back."""
+    def took_progress(self) -> bool:
+        """Whether something meaningful was said since the last time this was asked."""
+        ...
 
     def event(self, name: str, payload: bytes, emit: Emit[Event], /) -> None:
         """Take one event of a stream."""
@@ -88,10 +89,8 @@ class AnswerDecoder:
         except FrameError as exc:
             msg = f"the answer is a damaged event stream: {exc}"
             raise InvalidResponseError(msg) from exc
-        if reader.progress:
-            reader.progress = False
-            if self._head.touch is not None:
-                self._head.touch()
+        if reader.took_progress() and self._head.touch is not None:
+            self._head.touch()
         if reader.done:
             raise anyio.EndOfStream
 

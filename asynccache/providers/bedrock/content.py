@@ -84,7 +84,7 @@ def content_blocks(content: Any, path: Path) -> list[tuple[Path, Block]]:
     if content is None:
         return []
     if isinstance(content, str):
-        return [(path, {"text": content})] if content.strip() else []
+        return [((*path, "content", 0), {"text": content})] if content.strip() else []
     blocks: list[tuple[Path, Block]] = []
     for index, part in enumerate(content):
         where = (*path, "content", index)

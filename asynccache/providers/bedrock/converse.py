@@ -25,7 +25,7 @@ from asynccache.providers.bedrock.models import cache_rules
 from asynccache.request import path_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from asynccache.providers.bedrock.models import BedrockModel
     from asynccache.request import Path, Request
@@ -88,7 +88,7 @@ class _Conversation:
         if role in {"system", "developer"}:
             self._add_system(message, path)
         elif role == "user":
-            blocks = self._marked(content_blocks(message.get("content"), path))
+            blocks = self._said(message, path)
             if not blocks:
                 raise InvalidRequestError(f"{path_text(path)} holds no text; Bedrock takes no blank messages")
             self._append("user", blocks)
@@ -101,12 +101,13 @@ class _Conversation:
                 f"{path_text(path)}.role is {role!r}; it is one of system, developer, user, assistant, tool"
             )
 
-    def _marked(self, blocks: Iterable[tuple[Path, Block]]) -> list[Block]:
+    def _said(self, message: Mapping[str, Any], path: Path) -> list[Block]:
+        """A message's content, with the checkpoints of its parts and of its whole."""
         made: list[Block] = []
-        for path, block in blocks:
+        for where, block in content_blocks(message.get("content"), path):
             made.append(block)
-            made += self._marks.at(path)
-        return made
+            made += self._marks.at(where)
+        return made + self._marks.at(path) if made else made
 
     def _append(self, role: str, blocks: list[Block]) -> None:
         if not blocks:
@@ -118,9 +119,7 @@ class _Conversation:
             self.messages.append({"role": role, "content": blocks})
 
     def _add_system(self, message: Mapping[str, Any], path: Path) -> None:
-        blocks = self._marked(content_blocks(message.get("content"), path))
-        if is_array(message.get("content")):
-            blocks += self._marks.at(path)
+        blocks = self._said(message, path)
         if not self.messages:
             self.system += blocks
         else:
@@ -128,17 +127,17 @@ class _Conversation:
 
     def _assistant(self, message: Mapping[str, Any], path: Path) -> list[Block]:
         own = message.get("provider_blocks")
-        if own and all(is_object(block) and "type" not in block for block in own):
-            return [*own, *self._marks.at(path)]  # an answer of Converse's, to be sent back as it came
-        content = message.get("content")
-        blocks = reasoning_blocks(message) + self._marked(content_blocks(content, path))
+        if is_array(own) and own and all(is_object(block) and "type" not in block for block in own):
+            return [*own, *self._marks.within(path)]  # an answer of Converse's, to be sent back as it came
+        blocks = reasoning_blocks(message)
+        for where, block in content_blocks(message.get("content"), path):
+            blocks.append(block)
+            blocks += self._marks.at(where)
         for number, call in enumerate(message.get("tool_calls") or ()):
             where = (*path, "tool_calls", number)
             blocks.append(_tool_use(call, where))
             blocks += self._marks.at(where)
-        if not isinstance(content, str) and blocks:
-            blocks += self._marks.at(path)
-        return blocks
+        return blocks + self._marks.at(path) if blocks else blocks
 
     def _tool_result(self, message: Mapping[str, Any], path: Path) -> list[Block]:
         content = [block for _, block in content_blocks(message.get("content"), path)]
@@ -236,10 +235,10 @@ def _arguments(arguments: Any, path: Path) -> Any:
     if not text.strip():
         return {}
     try:
-        is_object = is_object(orjson.loads(text))
+        is_fine = is_object(orjson.loads(text))
     except orjson.JSONDecodeError:
-        is_object = False
-    if not is_object:
+        is_fine = False
+    if not is_fine:
         raise InvalidRequestError(f"{path_text(path)}.function.arguments is no JSON object: {text[:80]!r}")
     return orjson.Fragment(text)
 

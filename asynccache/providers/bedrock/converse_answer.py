@@ -26,7 +26,7 @@ from asynccache.providers.bedrock.answer import excerpt
 from asynccache.providers.bedrock.failures import failure_of_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from asynccache.events import Event
     from asynccache.reply import FinishReason
@@ -81,7 +81,7 @@ class _Block:
 
     __slots__ = ("call", "citations", "has_input", "redacted", "signature", "text", "whole")
 
-    def __init__(self, whole: dict[str, Any] | None = None, call: int = -1) -> None:
+    def __init__(self, whole: Mapping[str, Any] | None = None, call: int = -1) -> None:
         self.whole = whole  # of what came in one piece, or began with its own event
         self.call = call  # among the caller's tool calls; -1 for any other block
         self.text: list[str] = []  # of text, reasoning or a tool's input
@@ -97,7 +97,7 @@ class _Block:
             use = self.whole.get("toolUse")
             if is_object(use) and "input" not in use:
                 return {"toolUse": {**use, "input": _parsed(text)}}
-            return self.whole
+            return dict(self.whole)
         if self.redacted:
             return {"reasoningContent": {"redactedContent": "".join(self.redacted)}}
         if self.signature is not None:
@@ -118,9 +118,9 @@ class ConverseReader:
         dialect: the row of ``usage/fields.py`` for a usage object.
     """
 
-    def __init__(self, *, answer_id: str, model: str, dialect: Callable[[dict[str, Any]], str]) -> None:
+    def __init__(self, *, answer_id: str, model: str, dialect: Callable[[Mapping[str, Any]], str]) -> None:
         self.done = False
-        self.progress = False
+        self._progress = False
         self._id = answer_id
         self._model = model
         self._dialect = dialect
@@ -130,6 +130,11 @@ class ConverseReader:
         self._calls = 0
         self._rank = _REASONING
         self._plain = True  # reasoning, text and calls in that order say it all
+
+    def took_progress(self) -> bool:
+        """Whether something meaningful was said since the last time this was asked."""
+        progress, self._progress = self._progress, False
+        return progress
 
     def event(self, name: str, payload: bytes, emit: Emit[Event]) -> None:
         """Take one event of a stream; padding and unknown fields are passed over."""
@@ -197,7 +202,7 @@ class ConverseReader:
             self._start(payload, emit)
         if delta is None:
             return
-        self.progress = True
+        self._progress = True
         index = told.content_block_index
         block = self._blocks.get(index)
         if block is None:
@@ -249,14 +254,14 @@ class ConverseReader:
             if raw is None:
                 emit(RedactedReasoning(told.redacted_content, index))
 
-    def _block_start(self, told: dict[str, Any], raw: bytes, emit: Emit[Event]) -> None:
+    def _block_start(self, told: Mapping[str, Any], raw: bytes, emit: Emit[Event]) -> None:
         """Only tool calls, tool results and images begin with an event of their own."""
         start = told.get("start")
         if is_object(start) and start:
-            self.progress = True
+            self._progress = True
             self._open(told.get("contentBlockIndex", 0), start, raw, emit)
 
-    def _open(self, index: int, whole: dict[str, Any], raw: bytes | None, emit: Emit[Event]) -> _Block:
+    def _open(self, index: int, whole: Mapping[str, Any], raw: bytes | None, emit: Emit[Event]) -> _Block:
         use = whole.get("toolUse")
         if is_object(use) and use.get("type") in {None, "tool_use"}:
             self._order(_CALL)
@@ -306,17 +311,17 @@ class ConverseReader:
             self._plain = False
             emit(Unknown("block", block))
 
-    def _whole_reasoning(self, index: int, block: _Block, told: dict[str, Any], emit: Emit[Event]) -> None:
-        text = told.get("reasoningText")
-        text = text if is_object(text) else {}
-        reasoning = _Reasoning(text.get("text"), text.get("signature"), told.get("redactedContent"))
+    def _whole_reasoning(self, index: int, block: _Block, told: Mapping[str, Any], emit: Emit[Event]) -> None:
+        inner = told.get("reasoningText")
+        spoken: Mapping[str, Any] = inner if is_object(inner) else {}
+        reasoning = _Reasoning(spoken.get("text"), spoken.get("signature"), told.get("redactedContent"))
         self._reasoning(index, block, reasoning, None, emit)
 
-    def _message_stop(self, told: dict[str, Any], raw: bytes, emit: Emit[Event]) -> None:
+    def _message_stop(self, told: Mapping[str, Any], raw: bytes, emit: Emit[Event]) -> None:
         if self._stopped:
             return
         self._stopped = True
-        self.progress = True
+        self._progress = True
         if (extra := told.get("additionalModelResponseFields")) is not None:
             emit(Unknown("additionalModelResponseFields", extra))
         if not self._plain:
@@ -327,7 +332,7 @@ class ConverseReader:
         default: FinishReason = "tool_calls" if native is None and self._calls else "stop"
         emit(Finished(_FINISH.get(native or "", default), native, 0, raw))
 
-    def _metadata(self, told: dict[str, Any], emit: Emit[Event]) -> None:
+    def _metadata(self, told: Mapping[str, Any], emit: Emit[Event]) -> None:
         tier = told.get("serviceTier")
         tier = tier.get("type") if is_object(tier) else tier
         if isinstance(tier, str):
@@ -345,7 +350,7 @@ class ConverseReader:
         self._rank = max(rank, self._rank)
 
 
-def read_json(data: bytes) -> dict[str, Any]:
+def read_json(data: bytes) -> Mapping[str, Any]:
     """The JSON object that *data* is; invalid UTF-8 in it becomes U+FFFD.
 
     Raises:

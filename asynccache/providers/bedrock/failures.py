@@ -107,7 +107,7 @@ def is_expired(error: APIStatusError) -> bool:
 
 
 def _failure(
-    kind: str, status: int | None, told: dict[str, Any], headers: Mapping[str, str] | None
+    kind: str, status: int | None, told: Mapping[str, Any], headers: Mapping[str, str] | None
 ) -> APIStatusError:
     kind = kind[:1].upper() + kind[1:]  # a stream writes throttlingException
     message = str(told.get("message") or told.get("Message") or told.get("originalMessage") or "")

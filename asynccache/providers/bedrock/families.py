@@ -20,6 +20,8 @@ from asynccache.providers.bedrock.invoke_answer import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asynccache.providers.bedrock.answer import Reader
     from asynccache.providers.bedrock.models import BedrockModel
     from asynccache.stream import Head
@@ -92,7 +94,7 @@ def reader_of(model: BedrockModel, head: Head, *, stream: bool) -> Reader:
         # ConverseStream of OpenAI's newer models counts the cache into the input (maximhq/bifrost#6942).
         suspect = stream and model.vendor == "openai" and not model.name.startswith("gpt-oss")
 
-        def dialect(usage: dict[str, Any]) -> str:
+        def dialect(usage: Mapping[str, Any]) -> str:
             return "bedrock-converse-inclusive" if suspect and _can_hold_cache(usage) else "bedrock-converse"
 
         return ConverseReader(answer_id=told_id, model=model.id, dialect=dialect)
@@ -107,7 +109,7 @@ def reader_of(model: BedrockModel, head: Head, *, stream: bool) -> Reader:
     return ChunkReader(TextReader(_TEXT_FAMILIES[family], head, model.id))
 
 
-def _can_hold_cache(usage: dict[str, Any]) -> bool:
+def _can_hold_cache(usage: Mapping[str, Any]) -> bool:
     """Whether the input is large enough to have the cache in it: with the bug it always is, without it hardly ever."""
     names = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
     counts = [usage.get(name) or 0 for name in names]

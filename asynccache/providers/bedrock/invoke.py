@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from asynccache.errors import InvalidRequestError, UnsupportedParamsError
+from asynccache.providers.anthropic.encode import encode_body
+from asynccache.providers.anthropic.params import betas
+from asynccache.providers.anthropic.params import check_params as claude_params
 from asynccache.providers.anthropic.shapes import is_array, is_object
 from asynccache.providers.bedrock.params import check_params, converse_body
 from asynccache.request import path_text
@@ -23,7 +26,22 @@ if TYPE_CHECKING:
     from asynccache.providers.bedrock.models import BedrockModel
     from asynccache.request import Request
 
-__all__ = ["check_invoke", "invoke_body"]
+__all__ = ["check_invoke", "invoke_body", "invoke_headers"]
+
+_CLAUDE_VERSION = "bedrock-2023-05-31"  # newer ones are refused by models before 4.7
+
+# What InvokeModel takes as headers, for every family: the parameter, the field in it, the header.
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html
+_HEADERS: tuple[tuple[str, str | None, str], ...] = (
+    ("guardrailConfig", "guardrailIdentifier", "x-amzn-bedrock-guardrailidentifier"),
+    ("guardrailConfig", "guardrailVersion", "x-amzn-bedrock-guardrailversion"),
+    ("guardrailConfig", "trace", "x-amzn-bedrock-trace"),
+    ("performanceConfig", "latency", "x-amzn-bedrock-performanceconfig-latency"),
+    ("requestMetadata", None, "x-amzn-bedrock-request-metadata"),
+    ("service_tier", None, "x-amzn-bedrock-service-tier"),
+)
+_HEADER_PARAMS = frozenset(name for name, _, _ in _HEADERS)
+_TRACES = {"enabled": "ENABLED", "disabled": "DISABLED", "enabled_full": "ENABLED_FULL"}
 
 # What the families that take a prompt call OpenAI's parameters; dots lead into an inner object.
 _PROMPT_PARAMS: dict[str, dict[str, str]] = {
@@ -65,10 +83,12 @@ def check_invoke(request: Request, model: BedrockModel, family: Family) -> Reque
     """
     if family == "nova":
         return check_params(request, model)
+    if family == "claude":
+        return _check_claude(request)
     known = _PROMPT_PARAMS.get(_prompt_family(family))
     if known is None:
         return request
-    unknown = [name for name in request.params if name not in known and name not in _IDLE]
+    unknown = [name for name in request.params if name not in known.keys() | _IDLE | _HEADER_PARAMS]
     if request.tools:
         unknown.append("tools")
     if not unknown:
@@ -77,8 +97,33 @@ def check_invoke(request: Request, model: BedrockModel, family: Family) -> Reque
         names = ", ".join(map(repr, unknown))
         msg = f"{model.id} takes no {names} over InvokeModel; ask it as bedrock/converse/…, or pass drop_params=True"
         raise UnsupportedParamsError(msg, provider="bedrock", model=request.model)
-    params = {name: value for name, value in request.params.items() if name in known}
+    params = {
+        name: value for name, value in request.params.items() if name in known or name in _HEADER_PARAMS
+    }
     return msgspec.structs.replace(request, params=params, tools=None)
+
+
+def _check_claude(request: Request) -> Request:
+    """Anthropic's own check, without what goes into headers here."""
+    headed = {name: value for name, value in request.params.items() if name in _HEADER_PARAMS}
+    if not headed:
+        return claude_params(request)
+    rest = {name: value for name, value in request.params.items() if name not in _HEADER_PARAMS}
+    checked = claude_params(msgspec.structs.replace(request, params=rest))
+    return msgspec.structs.replace(checked, params={**checked.params, **headed})
+
+
+def invoke_headers(request: Request) -> dict[str, str]:
+    """What InvokeModel takes beside the body."""
+    headers: dict[str, str] = {}
+    for name, field, header in _HEADERS:
+        told = request.params.get(name)
+        value = told.get(field) if field is not None and is_object(told) else told
+        if value is None or value == "auto":
+            continue
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        headers[header] = _TRACES.get(text, text) if field == "trace" else text
+    return headers
 
 
 def invoke_body(request: Request, model: BedrockModel, family: Family) -> Block:
@@ -87,6 +132,11 @@ def invoke_body(request: Request, model: BedrockModel, family: Family) -> Block:
     Raises:
         InvalidRequestError: a message that the family cannot say.
     """
+    request = msgspec.structs.replace(
+        request, params={name: value for name, value in request.params.items() if name not in _HEADER_PARAMS}
+    )
+    if family == "claude":
+        return _claude(request)
     if family == "nova":
         return _nova(request, model)
     if family == "openai":
@@ -99,6 +149,14 @@ def invoke_body(request: Request, model: BedrockModel, family: Family) -> Block:
             outer, dot, inner = place.rpartition(".")
             holder: Block = body.setdefault(outer, {}) if dot else body
             holder[inner] = [value] if name == "stop" and not is_array(value) else value
+    body.update(request.extra_body)
+    return body
+
+
+def _claude(request: Request) -> Block:
+    body: Block = {"anthropic_version": _CLAUDE_VERSION, **encode_body(request)}
+    if features := betas(request):
+        body["anthropic_beta"] = features
     body.update(request.extra_body)
     return body
 

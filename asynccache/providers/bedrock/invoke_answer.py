@@ -22,6 +22,8 @@ from asynccache.providers.bedrock.failures import failure_of_answer
 from asynccache.providers.openai_decode import ChatDecoder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asynccache.events import Event
     from asynccache.providers.bedrock.answer import Reader
     from asynccache.reply import FinishReason
@@ -62,14 +64,9 @@ class ChunkReader:
         """Whether nothing more will be said."""
         return self._inner.done
 
-    @property
-    def progress(self) -> bool:
-        """Whether something meaningful was said."""
-        return self._inner.progress
-
-    @progress.setter
-    def progress(self, value: bool) -> None:
-        self._inner.progress = value
+    def took_progress(self) -> bool:
+        """Whether something meaningful was said since the last time this was asked."""
+        return self._inner.took_progress()
 
     def event(self, name: str, payload: bytes, emit: Emit[Event]) -> None:
         """Take one event of a stream."""
@@ -101,14 +98,10 @@ class ClaudeReader:
         self.done = False
         self._messages = MessagesDecoder()
 
-    @property
-    def progress(self) -> bool:
-        """Whether something meaningful was said."""
-        return self._messages.progress
-
-    @progress.setter
-    def progress(self, value: bool) -> None:
-        self._messages.progress = value
+    def took_progress(self) -> bool:
+        """Whether something meaningful was said since the last time this was asked."""
+        progress, self._messages.progress = self._messages.progress, False
+        return progress
 
     def event(self, _name: str, payload: bytes, emit: Emit[Event]) -> None:
         """Take one of Anthropic's events; one that is metrics alone is passed over."""
@@ -143,14 +136,9 @@ class NovaReader:
         """Whether nothing more will be said."""
         return self._inner.done
 
-    @property
-    def progress(self) -> bool:
-        """Whether something meaningful was said."""
-        return self._inner.progress
-
-    @progress.setter
-    def progress(self, value: bool) -> None:
-        self._inner.progress = value
+    def took_progress(self) -> bool:
+        """Whether something meaningful was said since the last time this was asked."""
+        return self._inner.took_progress()
 
     def event(self, _name: str, payload: bytes, emit: Emit[Event]) -> None:
         """Take one event: the object's one name is its kind."""
@@ -178,12 +166,17 @@ class ChatReader:
 
     def __init__(self, head: Head) -> None:
         self.done = False
-        self.progress = False
+        self._progress = False
         self._head = head
         self._told = False  # whether the model itself told its usage
         self._chat = ChatDecoder(
             sse=True, dialect="bedrock-invoke-openai", needs_done=False, touch=self._meaningful
         )
+
+    def took_progress(self) -> bool:
+        """Whether something meaningful was said since the last time this was asked."""
+        progress, self._progress = self._progress, False
+        return progress
 
     def event(self, _name: str, payload: bytes, emit: Emit[Event]) -> None:
         """Take one chunk."""
@@ -211,7 +204,7 @@ class ChatReader:
         self._chat.flush(self._watch(emit))
 
     def _meaningful(self) -> None:
-        self.progress = True
+        self._progress = True
 
     def _watch(self, emit: Emit[Event]) -> Emit[Event]:
         def watched(event: Event) -> None:
@@ -249,12 +242,17 @@ class TextReader:
 
     def __init__(self, family: TextFamily, head: Head, model: str) -> None:
         self.done = False
-        self.progress = False
+        self._progress = False
         self._family = family
         self._head = head
         self._model = model
         self._started = False
         self._finished = False
+
+    def took_progress(self) -> bool:
+        """Whether something meaningful was said since the last time this was asked."""
+        progress, self._progress = self._progress, False
+        return progress
 
     def event(self, _name: str, payload: bytes, emit: Emit[Event]) -> None:
         """Take one piece."""
@@ -287,13 +285,13 @@ class TextReader:
             msg = "the stream ended before the answer did: no reason to stop was told"
             raise StreamInterruptedError(msg)
 
-    def _take(self, told: dict[str, Any], raw: bytes, emit: Emit[Event]) -> None:
+    def _take(self, told: Mapping[str, Any], raw: bytes, emit: Emit[Event]) -> None:
         if not self._started:
             self._started = True
             emit(Started(id=self._head.request_id or "", model=self._model, raw=raw))
         text = _find(told, self._family.text)
         if isinstance(text, str) and text:
-            self.progress = True
+            self._progress = True
             emit(TextDelta(text, 0, raw))
         native = _find(told, self._family.reason)
         if isinstance(native, str) and not self._finished:

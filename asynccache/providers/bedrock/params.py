@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from asynccache.errors import InvalidRequestError, UnsupportedParamsError
+from asynccache.providers.anthropic.params import body_params
 from asynccache.providers.anthropic.rules import facts_of
 from asynccache.providers.anthropic.shapes import is_array, is_object
 from asynccache.providers.bedrock.converse import conversation, takes_tool_choice, tool_config
@@ -82,6 +83,7 @@ _NOT_HERE: dict[str, Any] = {
     "verbosity": None,
     "web_search_options": None,
 }
+_SAMPLING = frozenset({"temperature", "top_k", "top_p"})
 _SERVICE_TIERS = {
     "auto": None,
     "default": "default",
@@ -119,6 +121,8 @@ def _is_refused(name: str, value: Any, model: BedrockModel) -> bool:
         return True
     if name == "tool_choice":
         return not takes_tool_choice(model, value)
+    if name in _SAMPLING:
+        return model.is_claude and not facts_of(model.name).sampling and bool(value != 1)
     if name == "parallel_tool_calls":
         return not value and not model.is_claude
     if name == "reasoning_effort":
@@ -205,10 +209,9 @@ def _model_fields(request: Request, model: BedrockModel, *, has_tools: bool) -> 
     """What goes to the model past Converse."""
     params = request.params
     fields: Block = {}
-    effort = params.get("reasoning_effort")
     say_effort = _effort_of(model)
-    if effort is not None and say_effort is not None:
-        fields |= say_effort(str(effort), model)
+    if params.get("reasoning_effort") is not None and say_effort is not None:
+        fields |= say_effort(request, model)
     if has_tools and model.is_claude and params.get("parallel_tool_calls") is False:
         fields["tool_choice"] = {
             **_claude_choice(params.get("tool_choice")),
@@ -216,6 +219,8 @@ def _model_fields(request: Request, model: BedrockModel, *, has_tools: bool) -> 
         }
     known = _OWN_FIELDS | _ELSEWHERE | _INFERENCE.keys() | _NOT_HERE.keys()
     own = {name: value for name, value in params.items() if name not in known}
+    if "betas" in own and model.is_claude:
+        own["anthropic_beta"] = own.pop("betas")
     if model.vendor == "amazon" and "top_k" in own:
         own["inferenceConfig"] = {"topK": own.pop("top_k")}  # where Nova reads it
     told = params.get("additionalModelRequestFields")
@@ -231,7 +236,7 @@ def _claude_choice(choice: Any) -> Block:
     return {"type": "auto"}
 
 
-def _effort_of(model: BedrockModel) -> Callable[[str, BedrockModel], Block] | None:
+def _effort_of(model: BedrockModel) -> Callable[[Request, BedrockModel], Block] | None:
     """How the model is told how much to think; None where it does not think, or not on request."""
     if model.is_claude:
         facts = facts_of(model.name)
@@ -243,26 +248,21 @@ def _effort_of(model: BedrockModel) -> Callable[[str, BedrockModel], Block] | No
     return None
 
 
-def _gpt_effort(effort: str, _model: BedrockModel) -> Block:
-    return {"reasoning_effort": effort}
+def _gpt_effort(request: Request, _model: BedrockModel) -> Block:
+    return {"reasoning_effort": request.params["reasoning_effort"]}
 
 
-def _nova_effort(effort: str, _model: BedrockModel) -> Block:
+def _nova_effort(request: Request, _model: BedrockModel) -> Block:
+    effort = str(request.params["reasoning_effort"])
     if effort == "none":
         return {"reasoningConfig": {"type": "disabled"}}
     level = {"minimal": "low", "xhigh": "high", "max": "high"}.get(effort, effort)
     return {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": level}}
 
 
-# How many tokens an effort is worth on models that are told to think by a number; 1024 is the least they take.
-_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
-
-
-def _claude_effort(effort: str, model: BedrockModel) -> Block:
-    facts = facts_of(model.name)
-    if effort == "none":
-        return {"thinking": {"type": facts.no_thinking}} if facts.no_thinking else {}
-    if facts.thinking == "budget":
-        return {"thinking": {"type": "enabled", "budget_tokens": _BUDGETS.get(effort, _BUDGETS["medium"])}}
-    effort = "low" if effort == "minimal" else effort
-    return {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort}}
+def _claude_effort(request: Request, model: BedrockModel) -> Block:
+    """As Anthropic's own API is told it."""
+    names = ("reasoning_effort", "max_tokens", "max_completion_tokens", "thinking", "output_config")
+    params = {name: request.params[name] for name in names if name in request.params}
+    fields = body_params(msgspec.structs.replace(request, params=params, tools=None), facts_of(model.name))
+    return {name: fields[name] for name in ("thinking", "output_config") if name in fields}

@@ -15,7 +15,7 @@ from asynccache.providers.bedrock.answer import AnswerDecoder
 from asynccache.providers.bedrock.credentials import Bearer, address_of, ask, in_region, region_of, told_auth
 from asynccache.providers.bedrock.failures import failure_of_answer
 from asynccache.providers.bedrock.families import family_of, reader_of
-from asynccache.providers.bedrock.invoke import check_invoke, invoke_body
+from asynccache.providers.bedrock.invoke import check_invoke, invoke_body, invoke_headers
 from asynccache.providers.bedrock.memory import Memories
 from asynccache.providers.bedrock.models import cache_rules, read_model
 from asynccache.providers.bedrock.params import check_params, converse_body
@@ -76,6 +76,8 @@ class Bedrock:
         headers["content-type"] = "application/json"
         if model.route == "invoke":
             body = invoke_body(request, model, family_of(model))
+            headers.pop("anthropic-beta", None)  # it stands in the body
+            headers |= invoke_headers(request)
             headers["x-amzn-bedrock-accept" if request.stream else "accept"] = "application/json"
         else:
             body = converse_body(request, model)
