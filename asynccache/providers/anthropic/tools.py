@@ -34,10 +34,9 @@ def tool_definition(tool: Mapping[str, Any]) -> Block:
     if not is_object(function):
         return tool
     schema = function.get("parameters")
-    if not is_object(schema):
-        schema = {"type": "object", "properties": {}}
-    elif schema.get("type") != "object":
-        schema = {"type": "object", "properties": {}, **schema}
+    if not (is_object(schema) and schema.get("type") == "object"):
+        nothing: dict[str, Any] = {"type": "object", "properties": {}}
+        schema = {**nothing, **schema} if is_object(schema) else nothing
     definition: dict[str, Any] = {"name": function["name"]}
     if function.get("description"):
         definition["description"] = function["description"]
