@@ -397,6 +397,38 @@ def test_events_that_are_none(odd: bytes) -> None:
     assert any(type(e) is TextDelta for e in events)
 
 
+def test_pieces_that_say_nothing() -> None:
+    """Empty pieces, deltas without a kind and facts without usage bring nothing of their own."""
+    start = {"type": "message_start", "message": {"id": "m", "model": "x"}}
+    thinking = block(
+        0,
+        {"type": "thinking", "thinking": ""},
+        {"type": "thinking_delta", "thinking": ""},
+        {"type": "signature_delta"},
+    )
+    ending = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}
+    events = run(
+        start, *thinking, text(1)[0], {"type": "content_block_delta", "index": 1, "delta": {}}, ending, STOP
+    )
+    assert [type(event) for event in events] == [Started, Unknown, Finished]
+    whole = {"type": "message", "content": [], "stop_reason": None}
+    bare = decode([json.dumps(whole).encode()], Head(headers={"content-type": "application/json"}))
+    assert [type(event) for event in bare] == [Started, Finished]
+
+
+def test_a_block_with_broken_letters_in_a_field_of_no_interest() -> None:
+    """What is only kept, not read, is mended as well when it is handed out."""
+    odd = b'{"type":"content_block_start","index":0,"content_block":{"type":"later_block","x":"a\xff"}}'
+    assert blocks_of(run(START, odd, end(), STOP)) == [{"type": "later_block", "x": "a\ufffd"}]
+
+
+def test_a_whole_answer_too_deep_to_read() -> None:
+    """Nesting without end is refused, not followed."""
+    body = b'{"content": ' + b"[" * 100_000
+    with pytest.raises(InvalidResponseError):
+        decode([body], Head(headers={"content-type": "application/json"}))
+
+
 @pytest.mark.parametrize("first", [text(0, "Hi")[0], STOP])
 def test_an_answer_begins_with_its_start(first: dict[str, Any]) -> None:
     """A block or an end before message_start is out of order."""
