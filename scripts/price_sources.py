@@ -119,22 +119,32 @@ def from_genai_prices(provider_id: str, *, since: str, lifetime: str) -> Iterato
 
 def _dated(info: Any, since: str, lifetime: str) -> Iterator[DatedPrice]:
     conditional = info.prices if isinstance(info.prices, list) else None
-    rows = [(since, info.prices)] if conditional is None else [
-        (FIRST if row.constraint is None else row.constraint.start_date.isoformat(), row.prices)
-        for row in conditional
-        if row.constraint is None or hasattr(row.constraint, "start_date")
-    ]
+    rows = (
+        [(since, info.prices)]
+        if conditional is None
+        else [
+            (FIRST if row.constraint is None else row.constraint.start_date.isoformat(), row.prices)
+            for row in conditional
+            if row.constraint is None or hasattr(row.constraint, "start_date")
+        ]
+    )
     for first, prices in rows:
         rates, above = _rates(prices, lifetime)
         tiers = {}
         for variant in info.price_variants or ():
-            name = variant.when.get("service_tier") or variant.when.get("processing") or variant.when.get("speed")
+            name = (
+                variant.when.get("service_tier")
+                or variant.when.get("processing")
+                or variant.when.get("speed")
+            )
             if name and name != "default" and len(variant.when) == 1:
                 tiers[name] = _tier(variant.prices, rates, above, lifetime)
         yield DatedPrice(
             since=first,
             above=above,
-            tiers={name: tier for name, tier in tiers.items() if tier is not None} if first == rows[-1][0] else {},
+            tiers={name: tier for name, tier in tiers.items() if tier is not None}
+            if first == rows[-1][0]
+            else {},
             fees=_fees(prices),
             source=_link(info.price_comments),
             **rates,
@@ -151,7 +161,11 @@ def _tier(prices: Any, base: dict[str, Any], above: tuple[Above, ...], lifetime:
     same_steps = [s.over for s in steps] == [a.over for a in above]
     whole = {**{n: None for n in Rates.__struct_fields__}, **rates, "write": rates.get("write", {})}
     # Two places are what providers print factors with; 1.666… is a rate, not a factor.
-    if ratio == round(ratio, 2) and same_steps and all(whole[name] == expected.get(name) for name in ("input", "output", "read", "write")):
+    if (
+        ratio == round(ratio, 2)
+        and same_steps
+        and all(whole[name] == expected.get(name) for name in ("input", "output", "read", "write"))
+    ):
         return Tier(factor=ratio.normalize())
     return tier
 

@@ -32,6 +32,8 @@ class Feed:
     lifetime: str = "5m"
     reviewed: bool = False
     shared: dict[str, Any] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+    """Beginnings of the names that are taken over; all, when there are none."""
     extra: tuple[Model, ...] = ()
     """Rows that neither collection has, kept here by hand."""
 
@@ -43,33 +45,107 @@ def free(name: str, since: str, source: str) -> Model:
 
 
 FEEDS = {
-    "anthropic": Feed("https://platform.claude.com/docs/en/about-claude/pricing", ("anthropic",), ("anthropic",), reviewed=True),
-    "openai": Feed("https://developers.openai.com/api/docs/pricing", ("openai",), ("openai",), "30m", reviewed=True),
-    "deepseek": Feed("https://api-docs.deepseek.com/quick_start/pricing", ("deepseek",), ("deepseek",), reviewed=True),
-    "bedrock": Feed("https://aws.amazon.com/bedrock/pricing/", ("aws",), ("bedrock", "bedrock_converse", "bedrock_mantle"), reviewed=True),
-    "azure": Feed("https://azure.microsoft.com/en-us/pricing/details/cognitive-services/openai-service/", ("azure",), ("azure", "azure_ai"), "30m"),
-    "gemini": Feed("https://ai.google.dev/gemini-api/docs/pricing", ("google",), ("gemini",)),
-    "vertex": Feed("https://cloud.google.com/vertex-ai/generative-ai/pricing", (), ("vertex_ai-language-models", "vertex_ai", "vertex_ai-anthropic_models")),
-    "openrouter": Feed("https://openrouter.ai/models", ("openrouter",), ("openrouter",), extra=(free("*:free", "2023-07-01", "https://openrouter.ai/docs/guides/routing/model-variants/free"),)),
+    "anthropic": Feed(
+        "https://platform.claude.com/docs/en/about-claude/pricing",
+        ("anthropic",),
+        ("anthropic",),
+        reviewed=True,
+    ),
+    "openai": Feed(
+        "https://developers.openai.com/api/docs/pricing", ("openai",), ("openai",), "30m", reviewed=True
+    ),
+    "deepseek": Feed(
+        "https://api-docs.deepseek.com/quick_start/pricing", ("deepseek",), ("deepseek",), reviewed=True
+    ),
+    "bedrock": Feed(
+        "https://aws.amazon.com/bedrock/pricing/",
+        ("aws",),
+        ("bedrock", "bedrock_converse", "bedrock_mantle"),
+        reviewed=True,
+    ),
+    "azure": Feed(
+        "https://azure.microsoft.com/en-us/pricing/details/cognitive-services/openai-service/",
+        ("azure",),
+        ("azure", "azure_ai"),
+        "30m",
+    ),
+    "gemini": Feed(
+        "https://ai.google.dev/gemini-api/docs/pricing",
+        ("google",),
+        ("gemini",),
+        only=("gemini", "gemma", "learnlm", "robotics"),
+    ),
+    "vertex": Feed(
+        "https://cloud.google.com/vertex-ai/generative-ai/pricing",
+        (),
+        ("vertex_ai-language-models", "vertex_ai", "vertex_ai-anthropic_models"),
+    ),
+    "openrouter": Feed(
+        "https://openrouter.ai/models",
+        ("openrouter",),
+        ("openrouter",),
+        extra=(
+            free("*:free", "2023-07-01", "https://openrouter.ai/docs/guides/routing/model-variants/free"),
+        ),
+    ),
     "xai": Feed("https://docs.x.ai/docs/models", ("x-ai",), ("xai",)),
     "groq": Feed("https://groq.com/pricing", ("groq",), ("groq",)),
     "mistral": Feed("https://mistral.ai/pricing", ("mistral",), ("mistral",)),
     "moonshot": Feed("https://platform.kimi.ai/docs/pricing/chat", ("moonshotai",), ("moonshot",)),
-    "zai": Feed("https://docs.z.ai/guides/overview/pricing", ("zai",), ("zai",), extra=tuple(free(name, "2026-01-19", "https://docs.z.ai/guides/overview/pricing") for name in ("glm-4.7-flash", "glm-4.5-flash", "glm-4.6v-flash"))),
-    "qwen": Feed("https://www.alibabacloud.com/help/en/model-studio/models", (), ("dashscope", "qwencloud", "qwen_ai_platform")),
+    "zai": Feed(
+        "https://docs.z.ai/guides/overview/pricing",
+        ("zai",),
+        ("zai",),
+        extra=tuple(
+            free(name, "2026-01-19", "https://docs.z.ai/guides/overview/pricing")
+            for name in ("glm-4.7-flash", "glm-4.5-flash", "glm-4.6v-flash")
+        ),
+    ),
+    "qwen": Feed(
+        "https://www.alibabacloud.com/help/en/model-studio/models",
+        (),
+        ("dashscope", "qwencloud", "qwen_ai_platform"),
+    ),
     "cerebras": Feed("https://www.cerebras.ai/pricing", ("cerebras",), ("cerebras",)),
     "together": Feed("https://www.together.ai/pricing", ("together",), ("together_ai",)),
     "fireworks": Feed("https://fireworks.ai/pricing", ("fireworks",), ("fireworks_ai",)),
-    "perplexity": Feed("https://docs.perplexity.ai/docs/getting-started/pricing", ("perplexity",), ("perplexity",)),
+    "perplexity": Feed(
+        "https://docs.perplexity.ai/docs/getting-started/pricing", ("perplexity",), ("perplexity",)
+    ),
     "minimax": Feed("https://platform.minimax.io/docs/pricing/overview", ("minimax",), ("minimax",)),
     "cohere": Feed("https://cohere.com/pricing", ("cohere",), ("cohere_chat",)),
-    "databricks": Feed("https://www.databricks.com/product/pricing/foundation-model-serving", ("databricks",), ("databricks",)),
+    "databricks": Feed(
+        "https://www.databricks.com/product/pricing/foundation-model-serving",
+        ("databricks",),
+        ("databricks",),
+    ),
     "snowflake": Feed("https://www.snowflake.com/legal-files/CreditConsumptionTable.pdf", (), ("snowflake",)),
     "avian": Feed("https://avian.io/pricing/", ("avian",)),
     "doubleword": Feed("https://docs.doubleword.ai/inference-api/models", ("doubleword",)),
-    "copilot": Feed("https://docs.github.com/en/copilot/reference/copilot-billing/models-and-pricing", ("github-copilot",), ("github_copilot",)),
+    "copilot": Feed(
+        "https://docs.github.com/en/copilot/reference/copilot-billing/models-and-pricing",
+        ("github-copilot",),
+        ("github_copilot",),
+    ),
     "vercel-gateway": Feed("https://vercel.com/ai-gateway/models", (), ("vercel_ai_gateway",)),
-    "huggingface": Feed("https://router.huggingface.co/v1/models", tuple(f"huggingface_{host}" for host in ("groq", "cerebras", "together", "fireworks-ai", "novita", "nebius", "nscale", "hyperbolic", "ovhcloud", "sambanova"))),
+    "huggingface": Feed(
+        "https://router.huggingface.co/v1/models",
+        tuple(
+            f"huggingface_{host}"
+            for host in (
+                "groq",
+                "cerebras",
+                "together",
+                "fireworks-ai",
+                "novita",
+                "nebius",
+                "nscale",
+                "hyperbolic",
+                "ovhcloud",
+                "sambanova",
+            )
+        ),
+    ),
 }
 
 
@@ -91,7 +167,7 @@ def rows_of(feed: Feed) -> list[Model]:
             rows[name] = msgspec.structs.replace(model, name=name)
             spelled[name] = name
     rows.update({model.name: model for model in feed.extra})
-    return list(rows.values())
+    return [row for row in rows.values() if not feed.only or row.name.startswith(feed.only)]
 
 
 def with_abilities(ours: Model, other: Model) -> Model:
@@ -132,8 +208,27 @@ def written(file: PriceFile) -> bytes:
     return f'{head[:-2]},\n "models": [\n  {lines}\n ]\n}}\n'.encode()
 
 
-_TEXT = {"name", "also", "since", "until", "source", "note", "mode", "retired", "explained", "lifetimes", "lifetime",
-         "hours", "provider", "checked", "calendars", "caching", "not_on", "unread", "unwritten"}
+_TEXT = {
+    "name",
+    "also",
+    "since",
+    "until",
+    "source",
+    "note",
+    "mode",
+    "retired",
+    "explained",
+    "lifetimes",
+    "lifetime",
+    "hours",
+    "provider",
+    "checked",
+    "calendars",
+    "caching",
+    "not_on",
+    "unread",
+    "unwritten",
+}
 
 
 def _numbers(value: Any, key: str = "") -> Any:

@@ -196,7 +196,8 @@ class PriceBook:
             return self._at_bedrock(name, region)
         *path, last = name.split("/")
         for shelf in self._shelves(owner):
-            model = shelf.find(name) or (shelf.find(last) if path and not shelf.slashed else None)
+            alone = bool(path) and (not shelf.slashed or path == ["models"])
+            model = shelf.find(name) or (shelf.find(last) if alone else None)
             if model is not None:
                 return Row(shelf, model, _regional(model, region))
         row = index_of_providers().by_name.get(owner)
@@ -244,11 +245,12 @@ class PriceBook:
         own = [owner for owner, shelf in self._own.items() if shelf.find(name)]
         if own:
             return own
-        if name.startswith("arn:aws") or self._at_bedrock(name, None) is not None:
-            return ["bedrock"]
         if name.startswith("ft:"):
             return ["openai"]
-        return list(islice(self._sellers(name, bare=True), 1))
+        vendors = list(islice(self._sellers(name, bare=True), 1))
+        if not vendors and (name.startswith("arn:aws") or self._at_bedrock(name, None) is not None):
+            return ["bedrock"]
+        return vendors
 
     def _resellers(self, name: str) -> list[str]:
         return list(self._sellers(name, bare=False))

@@ -69,7 +69,7 @@ def spellings(name: str) -> Iterator[str]:
     """*name*, then what is left of it as dates, versions and variants come off, each also with dashes for dots."""
     seen: set[str] = set()
     for plain in _shorter(name.lower()):
-        for spelled in (plain, plain.replace(".", "-"), _dotted(plain), _family_last(plain)):
+        for spelled in (plain, _dashed(plain), _dotted(plain), _family_last(plain)):
             if spelled not in seen:
                 seen.add(spelled)
                 yield spelled
@@ -89,6 +89,11 @@ def _shorter(name: str) -> Iterator[str]:
         if shorter != name and shorter:
             name = shorter
             yield name
+
+
+def _dashed(name: str) -> str:
+    """``claude-haiku-4.5`` as ``claude-haiku-4-5``; dots between words are Bedrock's and stay."""
+    return re.sub(r"(?<=\d)\.(?=\d)", "-", name)
 
 
 def _dotted(name: str) -> str:
