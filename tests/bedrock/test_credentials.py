@@ -102,7 +102,7 @@ _ARN = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.cl
             "ap-south-1",
         ),
         (Asked(endpoint="http://localhost:1"), "m", {"AWS_REGION": "b"}, "b"),
-        (Asked(profile="p"), "m", {"AWS_REGION": "b"}, None),
+        (Asked(profile="p"), "m", {"AWS_REGION": "b"}, "b"),
         (Asked(), "m-v1:0", {}, None),
     ],
 )

@@ -155,8 +155,6 @@ def region_of(asked: Asked, model: str, environ: Mapping[str, str]) -> str | Non
         return arn[3]
     if asked.endpoint and (told := _IN_HOST.search(asked.endpoint)):
         return told.group(1)
-    if asked.profile:
-        return None
     return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
 
 
