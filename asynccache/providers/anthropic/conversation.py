@@ -17,6 +17,7 @@ Control: TypeAlias = Mapping[str, str]
 
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 _SYSTEM = frozenset({"system", "developer"})
+_OWN_ROLES = frozenset({"user", "assistant", "system"})
 
 
 @final
@@ -25,16 +26,13 @@ class Marks:
 
     def __init__(self, marks: Sequence[Mark]) -> None:
         self._left: dict[Path, Control] = {}
-        self._positions: set[int] = set()
+        self.positions: set[int] = set()
+        """Of the messages that anything is marked in."""
         for mark in marks:
             control = {"type": "ephemeral"} if mark.ttl is None else {"type": "ephemeral", "ttl": mark.ttl}
             self._left[mark.path] = control
             if len(mark.path) > 1 and isinstance(mark.path[1], int) and mark.path[0] == "messages":
-                self._positions.add(mark.path[1])
-
-    def on(self, position: int) -> bool:
-        """Whether anything of the message at *position* is marked."""
-        return position in self._positions
+                self.positions.add(mark.path[1])
 
     def take(self, *path: str | int) -> Control | None:
         """The mark at *path*, None where there is none."""
@@ -76,6 +74,13 @@ def system_and_messages(
     for position in range(first, len(messages)):
         message = messages[position]
         role = message["role"]
+        if (
+            len(message) == 2
+            and role in _OWN_ROLES
+            and position not in marks.positions
+            and turns.plain(message)
+        ):
+            continue
         if role == "user":
             turns.user(_unmarked_text(message, position, marks) or _user(message, position, marks))
         elif role == "assistant":
@@ -111,6 +116,18 @@ class _Turns:
         if content:
             self.messages.append({"role": role, "content": content})
 
+    def plain(self, message: Mapping[str, Any]) -> bool:
+        """Take a message of a role and a text as it is, if it is one and may stand by itself."""
+        content = message.get("content")
+        if type(content) is not str or not content:
+            return False
+        if self._answering is not None:
+            if message["role"] == "user":
+                return False
+            self._answering = None
+        self.messages.append(message)
+        return True
+
     def user(self, content: str | list[Block]) -> None:
         """What the user says: directly after results, in one message with them."""
         if self._answering is None:
@@ -131,15 +148,11 @@ class _Turns:
 
 
 def _unmarked_text(message: Mapping[str, Any], position: int, marks: Marks) -> str | None:
-    """The content of the plainest and commonest message, as it is."""
+    """The content of a message that is one unmarked text, as it is."""
     content = message.get("content")
-    if type(content) is not str or marks.on(position):
+    if type(content) is not str or position in marks.positions:
         return None
-    if (
-        message["role"] == "assistant"
-        and len(message) > 2
-        and any(message.get(name) for name in _BEYOND_TEXT)
-    ):
+    if message["role"] == "assistant" and any(message.get(name) for name in _BEYOND_TEXT):
         return None
     return content
 
@@ -224,7 +237,7 @@ def _assistant(message: Mapping[str, Any], position: int, marks: Marks) -> list[
 def _own_blocks(own: Sequence[Block], position: int, marks: Marks) -> list[Block]:
     """An earlier answer of Anthropic's own, as it came; marks on its calls stand on them, others on its end."""
     blocks = list(own)
-    if not marks.on(position):
+    if position not in marks.positions:
         return blocks
     calls = (place for place, block in enumerate(blocks) if block["type"] == "tool_use")
     for number, place in enumerate(calls):
@@ -238,7 +251,7 @@ def _result(message: Mapping[str, Any], position: int, marks: Marks) -> Block:
         "type": "tool_result",
         "tool_use_id": call_id(message.get("tool_call_id"), ("messages", position, "tool_call_id")),
     }
-    control = marks.take_any("messages", position) if marks.on(position) else None
+    control = marks.take_any("messages", position) if position in marks.positions else None
     content = message.get("content")
     if is_array(content):
         content = _parts(message, position, marks)
