@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.command import run, start
+
+MODEL = "anthropic/claude-sonnet-5-5"
+
+
+@pytest.fixture
+def slow_openai() -> Iterator[dict[str, str]]:
+    """A simulated provider that takes seconds for an answer, as the environment of another process."""
+    with start("simulator", "--port", "0", "--rate", "20", "--answer-tokens", "200") as process:
+        exports: dict[str, str] = {}
+        while len(exports) < 6 and process.stdout:
+            line = process.stdout.readline()
+            assert line
+            if line.startswith("export "):
+                name, _, value = line.removeprefix("export ").strip().partition("=")
+                exports[name] = value
+        yield exports
+        process.terminate()
+        process.communicate(timeout=5)
+
+
+@pytest.mark.parametrize(
+    "model", [MODEL, "openai/gpt-6.2-sol", "deepseek/deepseek-flash", "claude-sonnet-4-5"]
+)
+def test_a_simulated_conversation(model: str) -> None:
+    """Every line is a question; every answer is followed by its tokens and its cost."""
+    done = run("chat", model, "--simulate", "--system", "Be brief. " * 900, stdin="one\n\ntwo\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    counts = [line for line in done.stdout.splitlines() if " = read " in line]
+    assert len(counts) == 2
+    assert " read 0 " in counts[0]
+    assert " read 0 " not in counts[1]
+    assert all("; cost $" in line for line in counts)
+
+
+def test_exit() -> None:
+    """/exit ends the chat; what follows is not asked."""
+    done = run("chat", MODEL, "--simulate", stdin="one\n/exit\ntwo\n")
+    assert done.returncode == 0
+    assert done.stdout.count(" = read ") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "extra", "said"),
+    [
+        (("nonesuch/model",), "hi\n", {}, "no provider named 'nonesuch'"),
+        (("clod-sonnet",), "hi\n", {}, "no known model is named 'clod-sonnet'"),
+        (("openai/gpt-4o",), "hi\n", {}, "set OPENAI_API_KEY"),
+        (("groq/some-model", "--simulate"), "hi\n", {}, "there is no simulated 'groq'"),
+        (("openai/nonexistent", "--simulate"), "hi\n", {}, "does not exist"),
+        (
+            ("openai/gpt-4o",),
+            "hi\n",
+            {"OPENAI_API_KEY": "sk-0123456789abcdef", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"},
+            "no connection to 127.0.0.1",
+        ),
+    ],
+)
+def test_what_goes_wrong_is_one_line(
+    arguments: tuple[str, ...], stdin: str, extra: dict[str, str], said: str
+) -> None:
+    """An error is one line that names the value, without a traceback and without the key; the exit code is 1."""
+    done = run("chat", *arguments, stdin=stdin, **extra)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "0123456789abcdef" not in done.stderr + done.stdout
+
+
+def test_a_key_that_is_refused(slow_openai: dict[str, str]) -> None:
+    """A refused key is one line; the key is not in it."""
+    done = run(
+        "chat", "openai/gpt-4o", stdin="hi\n", **{**slow_openai, "OPENAI_API_KEY": "invalid-0123456789"}
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert "0123456789" not in done.stderr
+
+
+def test_ctrl_c_stops_the_answer_only(slow_openai: dict[str, str]) -> None:
+    """Ctrl-C during an answer stops that answer; the chat goes on with the next question."""
+    with start("chat", "openai/gpt-4o", **slow_openai) as process:
+        try:
+            assert process.stdin
+            assert process.stdout
+            process.stdin.write("a long story, please\n")
+            process.stdin.flush()
+            assert process.stdout.read(10)
+            process.send_signal(signal.SIGINT)
+            while "(stopped)" not in process.stdout.readline():
+                pass
+            process.stdin.write("/exit\n")
+            rest, errors = process.communicate(timeout=5)
+            assert (process.returncode, rest, errors) == (0, "", "")
+        finally:
+            process.kill()
+
+
+def test_input_that_is_no_text() -> None:
+    """Bytes that are no text end the chat with one line."""
+    with start("chat", MODEL, "--simulate") as process:
+        assert process.stdin
+        process.stdin.buffer.write(b"\xff\xfe\n")
+        process.stdin.close()
+        process.stdin = None
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert errors.startswith("Error: the standard input is not utf-8 text")

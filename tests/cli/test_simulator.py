@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import urllib.request
+
+from tests.cli.command import run, start
+
+
+def test_serves_until_it_is_told_to_stop() -> None:
+    """`asynccache simulator` prints what to export, answers there, and ends cleanly on SIGTERM."""
+    with start("simulator", "--port", "0", "--answer-tokens", "3") as process:
+        try:
+            exports: dict[str, str] = {}
+            while len(exports) < 6:
+                line = process.stdout.readline() if process.stdout else ""
+                assert line, "it ended before it had said where it listens"
+                if line.startswith("export "):
+                    name, _, value = line.removeprefix("export ").strip().partition("=")
+                    exports[name] = value
+            request = urllib.request.Request(
+                exports["OPENAI_BASE_URL"] + "/chat/completions",
+                data=json.dumps(
+                    {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+                ).encode(),
+                headers={
+                    "authorization": f"Bearer {exports['OPENAI_API_KEY']}",
+                    "content-type": "application/json",
+                },
+            )
+            with urllib.request.urlopen(request, timeout=5) as response:
+                answer = json.load(response)
+            assert answer["usage"]["completion_tokens"] == 3
+            process.send_signal(signal.SIGTERM)
+            rest, errors = process.communicate(timeout=5)
+            assert (process.returncode, rest, errors) == (0, "", "")
+        finally:
+            process.kill()
+
+
+def test_a_port_that_is_taken() -> None:
+    """A port in use is one clear line and exit code 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("simulator", "--port", str(port))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"Error: cannot listen on 127.0.0.1:{port}: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_rate_of_nothing() -> None:
+    """Settings that make no sense are refused as wrong usage."""
+    assert run("simulator", "--rate", "0").returncode == 2
