@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import struct
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
 import anyio
+import orjson
 
 from asynccache.aggregate import Aggregator
 from asynccache.events import Event, Usage
@@ -14,6 +18,29 @@ from asynccache.reply import Completion
 from asynccache.request import Request
 from asynccache.stream import Head, Stream
 from asynccache.usage.normalizer import UsageNormalizer
+
+
+def pack(headers: bytes, payload: bytes) -> bytes:
+    """A frame with checksums that are right."""
+    prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
+    head = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
+    return head + struct.pack(">I", zlib.crc32(head))
+
+
+def string_header(name: str, value: str) -> bytes:
+    """One header of type 7."""
+    return bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+
+
+def event(name: str, payload: object, kind: str = "event") -> bytes:
+    """An event, or an exception, as Bedrock frames it."""
+    headers = string_header(f":{kind}-type", name) + string_header(":content-type", "application/json")
+    return pack(headers + string_header(":message-type", kind), orjson.dumps(payload))
+
+
+def chunk(payload: object) -> bytes:
+    """An event of a model's own, as InvokeModelWithResponseStream frames it."""
+    return event("chunk", {"bytes": base64.b64encode(orjson.dumps(payload)).decode(), "p": "abc"})
 
 
 class Pieces:

@@ -21,6 +21,7 @@ from asynccache.providers.bedrock.frames import (
     FrameError,
     parse_headers,
 )
+from tests.bedrock.answers import pack, string_header
 from tests.shared import SHARED, requires_shared
 
 _CASES: list[dict[str, Any]] = (
@@ -37,18 +38,6 @@ _STREAMS: dict[str, bytes] = (
     if SHARED
     else {}
 )
-
-
-def pack(headers: bytes, payload: bytes) -> bytes:
-    """A frame with checksums that are right."""
-    prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
-    head = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
-    return head + struct.pack(">I", zlib.crc32(head))
-
-
-def string_header(name: str, value: str) -> bytes:
-    """One header of type 7."""
-    return bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
 
 
 def decode(*pieces: bytes, **options: Any) -> list[Frame]:

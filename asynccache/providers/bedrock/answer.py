@@ -91,8 +91,6 @@ class AnswerDecoder:
             raise InvalidResponseError(msg) from exc
         if reader.took_progress() and self._head.touch is not None:
             self._head.touch()
-        if reader.done:
-            raise anyio.EndOfStream
 
     def flush(self, emit: Emit[Event]) -> None:
         """The body is at its end.
@@ -125,6 +123,8 @@ class AnswerDecoder:
         assert self._emit is not None  # noqa: S101 - feed sets it first
         if kind == "event":
             self._reader.event(str(headers.get(":event-type")), frame.payload, self._emit)
+            if self._reader.done:
+                raise anyio.EndOfStream
         elif kind == "exception":
             raise failure_of_type(str(headers.get(":exception-type")), frame.payload, self._head.headers)
         elif kind == "error":

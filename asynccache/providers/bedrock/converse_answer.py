@@ -195,7 +195,7 @@ class ConverseReader:
     def _delta(self, payload: bytes, emit: Emit[Event]) -> None:
         try:
             told = _decode_delta(payload)
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             told = _mended(payload, exc)
         delta = told.delta
         if not self._started:

@@ -75,7 +75,7 @@ class ChunkReader:
             return
         try:
             chunk = _decode_chunk(payload).event
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             msg = f"the answer holds a chunk that is no base64 in JSON ({exc}): {excerpt(payload)}"
             raise InvalidResponseError(msg) from exc
         if chunk:
@@ -144,7 +144,7 @@ class NovaReader:
         """Take one event: the object's one name is its kind."""
         try:
             told = self._events.decode(payload)
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             msg = f"the answer holds an event that is none of Nova's ({exc}): {excerpt(payload)}"
             raise InvalidResponseError(msg) from exc
         for name, inner in told.items():
