@@ -129,15 +129,13 @@ class _Conversation:
         own = message.get("provider_blocks")
         if is_array(own) and own and all(is_object(block) and "type" not in block for block in own):
             return [*own, *self._marks.within(path)]  # an answer of Converse's, to be sent back as it came
-        blocks = reasoning_blocks(message)
-        for where, block in content_blocks(message.get("content"), path):
-            blocks.append(block)
-            blocks += self._marks.at(where)
+        said = self._said(message, path)
+        blocks = reasoning_blocks(message) + said
         for number, call in enumerate(message.get("tool_calls") or ()):
             where = (*path, "tool_calls", number)
             blocks.append(_tool_use(call, where))
             blocks += self._marks.at(where)
-        return blocks + self._marks.at(path) if blocks else blocks
+        return blocks + self._marks.at(path) if blocks and not said else blocks
 
     def _tool_result(self, message: Mapping[str, Any], path: Path) -> list[Block]:
         content = [block for _, block in content_blocks(message.get("content"), path)]
