@@ -69,7 +69,9 @@ def from_litellm(sellers: Iterable[str], *, since: str, lifetime: str) -> Iterat
             continue
         if not row.get("input_cost_per_token") and not row.get("tiered_pricing") and not _free(key):
             continue
-        model = model_from_litellm(_bare(key, wanted), row, since=since, lifetime=_lifetime(key, lifetime))
+        model = model_from_litellm(
+            _bare(key, wanted).lower(), row, since=since, lifetime=_lifetime(key, lifetime)
+        )
         yield _with_steps(model, row)
 
 
@@ -106,15 +108,16 @@ def from_genai_prices(provider_id: str, *, since: str, lifetime: str) -> Iterato
     from genai_prices.data import providers
 
     provider = next(provider for provider in providers if provider.id == provider_id)
+    host = f":{provider_id.removeprefix('huggingface_')}" if provider_id.startswith("huggingface_") else ""
     for info in provider.models:
         prices = tuple(_dated(info, since, _lifetime(info.id, lifetime)))
         if not prices or any(price.input is None or price.output is None for price in prices):
             continue
-        names = dict.fromkeys(_names(info.match))
-        names.pop(info.id.lower(), None)
-        yield Model(
-            name=info.id.lower(), prices=prices, also=tuple(names), context_window=info.context_window
-        )
+        # Hugging Face routes to many hosts; only with the host in its name does a model have one price.
+        name = info.id.lower().rstrip("-:") + host
+        names = dict.fromkeys(spelled + host for spelled in _names(info.match))
+        names.pop(name, None)
+        yield Model(name=name, prices=prices, also=tuple(names), context_window=info.context_window)
 
 
 def _dated(info: Any, since: str, lifetime: str) -> Iterator[DatedPrice]:
@@ -128,27 +131,32 @@ def _dated(info: Any, since: str, lifetime: str) -> Iterator[DatedPrice]:
             if row.constraint is None or hasattr(row.constraint, "start_date")
         ]
     )
+    now = max((first for first, _ in rows if first <= since), default=rows[0][0])
+    current = next(prices for first, prices in rows if first == now)
+    tiers = dict(_tiers(info, *_rates(current, lifetime), lifetime))
     for first, prices in rows:
         rates, above = _rates(prices, lifetime)
-        tiers = {}
-        for variant in info.price_variants or ():
-            name = (
-                variant.when.get("service_tier")
-                or variant.when.get("processing")
-                or variant.when.get("speed")
-            )
-            if name and name != "default" and len(variant.when) == 1:
-                tiers[name] = _tier(variant.prices, rates, above, lifetime)
         yield DatedPrice(
             since=first,
             above=above,
-            tiers={name: tier for name, tier in tiers.items() if tier is not None}
-            if first == rows[-1][0]
-            else {},
+            # A factor holds whatever the price was; rates of a tier are those of today.
+            tiers={name: tier for name, tier in tiers.items() if first == now or tier.factor is not None},
             fees=_fees(prices),
             source=_link(info.price_comments),
             **rates,
         )
+
+
+def _tiers(
+    info: Any, base: dict[str, Any], above: tuple[Above, ...], lifetime: str
+) -> Iterator[tuple[str, Tier]]:
+    for variant in info.price_variants or ():
+        name = variant.when.get("service_tier") or variant.when.get("processing") or variant.when.get("speed")
+        if not name or name == "default" or len(variant.when) != 1:
+            continue
+        tier = _tier(variant.prices, base, above, lifetime)
+        if tier is not None:
+            yield name, tier
 
 
 def _tier(prices: Any, base: dict[str, Any], above: tuple[Above, ...], lifetime: str) -> Tier | None:

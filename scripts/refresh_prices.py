@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from price_differences import differences
 from price_sources import from_genai_prices, from_litellm, source
 
+from asynccache.pricing.catalogue import Match
 from asynccache.pricing.entries import DatedPrice, Model, PriceFile, Sold
+from asynccache.pricing.shelves import Shelf, canonical
 
 DATA = Path(__file__).resolve().parents[1] / "asynccache" / "pricing" / "data"
 
@@ -160,9 +163,9 @@ def rows_of(feed: Feed) -> list[Model]:
                 rows[model.name] = model
                 spelled.update({name: model.name for name in (model.name, *model.also)})
     for model in from_litellm(feed.litellm, since=litellm.day, lifetime=feed.lifetime):
-        name = model.name.lower()
+        name = model.name
         if name in spelled:
-            rows[spelled[name]] = with_abilities(rows[spelled[name]], model)
+            rows[spelled[name]] = with_tiers(with_abilities(rows[spelled[name]], model), model)
         else:
             rows[name] = msgspec.structs.replace(model, name=name)
             spelled[name] = name
@@ -180,6 +183,73 @@ def with_abilities(ours: Model, other: Model) -> Model:
     return msgspec.structs.replace(ours, **missing)
 
 
+def with_tiers(ours: Model, other: Model) -> Model:
+    """*ours* with the service tiers that only *other* prints, where both mean the same standard price."""
+    day = source("litellm").day
+    price, theirs = price_on(ours, day), other.prices[-1]
+    if (price.input, price.output) != (theirs.input, theirs.output):
+        return ours
+    both = msgspec.structs.replace(price, tiers={**theirs.tiers, **price.tiers})
+    return msgspec.structs.replace(ours, prices=tuple(both if one is price else one for one in ours.prices))
+
+
+def price_on(model: Model, day: str) -> DatedPrice:
+    """What *model* cost on *day*."""
+    return next((price for price in reversed(model.prices) if price.since <= day), model.prices[0])
+
+
+def named_alone(name: str, provider: str) -> str:
+    """*name* without its provider, which the book takes off before it looks."""
+    head, slash, tail = name.partition("/")
+    return tail if slash and canonical(head) == provider else name
+
+
+def explained(name: str, feed: Feed, file: PriceFile) -> PriceFile:
+    """*file* with a word in each row on what the other collection prints."""
+    shelf = Shelf(file)
+    litellm = source("litellm")
+    words: dict[str, dict[str, list[str]]] = {}
+    for origin, model in (
+        *(
+            ("litellm", model)
+            for model in from_litellm(feed.litellm, since=litellm.day, lifetime=feed.lifetime)
+        ),
+        *(
+            ("genai-prices", model)
+            for one in feed.genai
+            for model in from_genai_prices(one, since=litellm.day, lifetime=feed.lifetime)
+        ),
+    ):
+        row = shelf.find(named_alone(model.name, name))
+        if row is None:
+            continue
+        match = Match(
+            provider=name,
+            model=row,
+            price=price_on(row, litellm.day),
+            sold=file.shared,
+            calendars={},
+            source="",
+            day=litellm.day,
+            lifetime="",
+        )
+        if found := differences(match, model):
+            told = words.setdefault(row.name, {}).setdefault(origin, [])
+            told.extend([] if any(word.startswith(found) for word in told) else [f"{found}: {UNDECIDED}"])
+    rows = tuple(
+        msgspec.structs.replace(
+            row, explained={origin: " | ".join(told) for origin, told in words[row.name].items()}
+        )
+        if row.name in words
+        else row
+        for row in file.models
+    )
+    return msgspec.structs.replace(file, models=rows)
+
+
+UNDECIDED = "the collections differ; the one that links the provider's own page is kept"
+
+
 def refreshed(name: str, feed: Feed, today: str) -> PriceFile:
     """The file of *name* as it should stand."""
     path = DATA / f"{name}.json"
@@ -189,14 +259,24 @@ def refreshed(name: str, feed: Feed, today: str) -> PriceFile:
         known = {spelling for model in old.models for spelling in (model.name, *model.also)}
         new = tuple(model for model in rows if not known & {model.name, *model.also})
         return msgspec.structs.replace(old, models=(*old.models, *new))
-    return PriceFile(
+    file = PriceFile(
         provider=name,
         source=feed.page,
         checked=today,
         note="Written by scripts/refresh_prices.py from genai-prices and LiteLLM's map; edits belong into the script.",
         shared=msgspec.convert({"unread": "input", **feed.shared}, Sold),
-        models=tuple(sorted(rows, key=lambda model: model.name)),
+        models=tuple(sorted(alone(rows, name), key=lambda model: model.name)),
     )
+    return explained(name, feed, file)
+
+
+def alone(rows: list[Model], provider: str) -> list[Model]:
+    """*rows* under names without their provider; the first of two that become one stays."""
+    kept: dict[str, Model] = {}
+    for row in rows:
+        name = named_alone(row.name, provider)
+        kept.setdefault(name, msgspec.structs.replace(row, name=name))
+    return list(kept.values())
 
 
 def written(file: PriceFile) -> bytes:
@@ -224,6 +304,7 @@ _TEXT = {
     "provider",
     "checked",
     "calendars",
+    "left_out",
     "caching",
     "not_on",
     "unread",

@@ -155,6 +155,8 @@ class PriceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     shared: Sold = Sold()
     calendars: dict[str, tuple[str, ...]] = {}
     """Named lists of days, ISO 8601."""
+    left_out: dict[str, str] = {}
+    """Models that other collections price and this file does not, by pattern, with the reason."""
     models: tuple[Model, ...] = ()
 
 
