@@ -1,0 +1,119 @@
+"""The README tells the truth: every snippet runs, and prints what it is said to print."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from asynccache.cli.group import COMMANDS
+from asynccache.simulator import Simulator
+from asynccache.testing import environment, simulator
+from tests.cli.command import ROOT
+from tests.cli.command import environment as clean_environment
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+RUN = """
+import ast, asyncio, inspect, sys
+code = compile(sys.stdin.read(), "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+async def main():
+    found = eval(code, {})
+    if inspect.isawaitable(found):
+        await found
+if code.co_flags & inspect.CO_COROUTINE:
+    asyncio.run(main())
+else:
+    eval(code, {"__name__": "__main__"})
+"""
+"""Runs a snippet as `python -m asyncio` does: `await` may stand at the top level."""
+
+
+@pytest.fixture
+def sim() -> Iterator[Simulator]:
+    """A simulator with an empty cache, in a thread of its own."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(simulator()) as running:
+        yield running
+
+
+def run(snippet: str, sim: Simulator) -> str:
+    """What a snippet prints; every warning is an error."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RUN],
+        input=snippet,
+        env=clean_environment(**environment(sim)),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def masked(chunk: dict[str, Any]) -> dict[str, Any]:
+    """A chunk without what differs from run to run."""
+    return {**chunk, "id": "", "created": 0}
+
+
+def test_code_comes_early() -> None:
+    """What it is comes in three lines, and code that runs begins by line 25."""
+    lines = README.splitlines()
+    assert lines.index("```python") < 25
+    assert lines[0] == "# asynccache"
+    assert [bool(line) for line in lines[1:6]] == [False, True, True, True, False]
+
+
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def test_every_snippet_runs(number: int, sim: Simulator) -> None:
+    """A snippet runs as it stands, against the simulator, and prints something, if it prints at all."""
+    printed = run(SNIPPETS[number], sim)
+    assert bool(printed) == ("print(" in SNIPPETS[number])
+
+
+def test_the_usage_chunk_as_printed(sim: Simulator) -> None:
+    """The chunk shown is the chunk that the first snippet prints, number by number."""
+    (shown,) = re.findall(r"^```json\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    *_, saved, last = run(SNIPPETS[0], sim).splitlines()
+    assert masked(json.loads(last)) == masked(json.loads(shown))
+    assert re.fullmatch(r"cost \$0\.\d+, saved \$0\.\d+", saved)
+
+
+def test_the_custom_stage(sim: Simulator) -> None:
+    """The stage of six lines does what its name says, and stands in the picture of the pipeline."""
+    (snippet,) = (snippet for snippet in SNIPPETS if "class Shout" in snippet)
+    stage = snippet[snippet.index("class Shout") : snippet.index("async with")].strip().splitlines()
+    assert len(stage) == 6
+    answer, request, _ = run(snippet, sim).splitlines()
+    assert answer == answer.upper()
+    assert "caller ──► shout ──► retry" in request
+
+
+def test_the_cache_report(sim: Simulator) -> None:
+    """The report tells of every provider what became of the mark, with a reason where it was dropped."""
+    (snippet,) = (snippet for snippet in SNIPPETS if "cache_report" in snippet)
+    anthropic, openai, deepseek = run(snippet, sim).splitlines()
+    assert anthropic.startswith("anthropic/claude-sonnet-5-5 messages[0] sent")
+    assert openai.startswith("openai/gpt-6.2-sol messages[0] sent")
+    assert re.match(r"deepseek/deepseek-flash messages\[0\] dropped \S", deepseek)
+
+
+def test_the_errors(sim: Simulator) -> None:
+    """The error of the snippet is the provider's, with its status."""
+    (snippet,) = (snippet for snippet in SNIPPETS if "APIStatusError" in snippet)
+    assert run(snippet, sim).startswith("404 openai ")
+
+
+def test_its_commands_and_links_exist() -> None:
+    """Every command that is named is a command, and every file that is linked is there."""
+    assert set(re.findall(r"`asynccache (\w+)", README)) <= set(COMMANDS)
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
