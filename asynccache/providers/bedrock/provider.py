@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, final
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from urllib.parse import quote
 import anyio.to_thread
 import msgspec
 
+from asynccache.errors import AsyncCacheError
 from asynccache.providers.base import CacheRules, HttpCall, json_body
 from asynccache.providers.bedrock.answer import AnswerDecoder
 from asynccache.providers.bedrock.credentials import Bearer, address_of, ask, in_region, region_of, told_auth
@@ -22,10 +24,11 @@ from asynccache.providers.bedrock.params import check_params, converse_body
 from asynccache.providers.bedrock.signing import load_signer, sign
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from asynccache.errors import APIStatusError
     from asynccache.events import Event
+    from asynccache.providers.bedrock.models import BedrockModel
     from asynccache.request import Request
     from asynccache.stream import Head, Machine
 
@@ -61,9 +64,10 @@ class Bedrock:
             InvalidRequestError: the model's family of bodies is not known.
         """
         model = read_model(request.model_id)
-        if model.route == "invoke":
-            return check_invoke(request, model, family_of(model))
-        return check_params(request, model)
+        with _naming(request):
+            if model.route == "invoke":
+                return check_invoke(request, model, family_of(model))
+            return check_params(request, model)
 
     def encode(self, request: Request) -> HttpCall:
         """*request* as a POST; where only the profile knows the region, the address has `{region}` in it.
@@ -71,7 +75,10 @@ class Bedrock:
         Raises:
             InvalidRequestError: a message or a tool that the route cannot say.
         """
-        model = read_model(request.model_id)
+        with _naming(request):
+            return self._encode(request, read_model(request.model_id))
+
+    def _encode(self, request: Request, model: BedrockModel) -> HttpCall:
         headers = {name.lower(): value for name, value in request.extra_headers.items()}
         headers["content-type"] = "application/json"
         if model.route == "invoke":
@@ -94,6 +101,10 @@ class Bedrock:
             MissingCredentialsError: there are no AWS credentials.
             ConfigurationError: there is no region.
         """
+        with _naming(request):
+            return await self._authorize(call, request)
+
+    async def _authorize(self, call: HttpCall, request: Request) -> HttpCall:
         asked = ask(request)
         memory = self._memories.here()
         chain = memory.chain(asked.profile)
@@ -124,6 +135,17 @@ class Bedrock:
         if memory is not None:
             memory.learn(error, headers)
         return error
+
+
+@contextmanager
+def _naming(request: Request) -> Generator[None]:
+    """Name whom the request was for on an error that does not."""
+    try:
+        yield
+    except AsyncCacheError as error:
+        error.provider = error.provider or "bedrock"
+        error.model = error.model or request.model
+        raise
 
 
 provider = Bedrock()
