@@ -80,7 +80,7 @@ def apply_cache_rules(request: Request, rules: CacheRules) -> Request:
     wishes += [_wish_again(mark, request) for mark in request.marks]
     wishes += injected_wishes(_points(request), request, notes, newest=rules.max_marks)
     if request.cache_control is not None:
-        wishes.append(Wish(CONTROL, (), *read_control(request.cache_control, CONTROL)))  # always the last
+        wishes.append(Wish(CONTROL, (), *read_control(request.cache_control, CONTROL)))
     messages = _clean(messages, holding, rules)
     if BREAKPOINT not in rules.params:
         notes += [
@@ -125,9 +125,9 @@ def _wish(mark: Written, rewritten: Sequence[int]) -> Wish:
 
 def _wish_again(mark: Mark, request: Request) -> Wish:
     """A mark that a stage outside has set already."""
-    where, *within = mark.path or ("",)
+    where, *within = mark.path or (CONTROL,)
     holders = {"messages": request.messages, "tools": request.tools or ()}.get(str(where), ())
-    if not within or not 0 <= int(within[0]) < len(holders):
+    if mark.path and not (within and 0 <= int(within[0]) < len(holders)):
         msg = f"no cache mark can stand at {path_text(mark.path)}; a path looks like ('messages', 0)"
         raise InvalidRequestError(msg)
     return Wish(path_text(mark.path), mark.path, mark.ttl)

@@ -76,10 +76,12 @@ def plan_marks(
     """
     wishes = tuple(wishes)
     marks: dict[Path, _Mark] = {}
-    places: list[_Place] = []
-    for wish in wishes:
-        place = _place(wish, messages, rules, marks)
-        places.append(place)
+    places: dict[int, _Place] = {}
+    for number in sorted(
+        range(len(wishes)), key=lambda number: not wishes[number].at
+    ):  # the whole request last
+        wish = wishes[number]
+        places[number] = place = _place(wish, messages, rules, marks)
         if place.path is not None and place.reason != _OWN_BREAKPOINT:
             _add(marks, place.path, _lifetime(wish.ttl, rules), rules)
     ordered = sorted(marks.values(), key=lambda mark: _order(mark.path))
@@ -88,7 +90,7 @@ def plan_marks(
     if rules.ordered_ttls:
         _prolong(kept, rules)
     seen: set[Path] = set()
-    notes = [_note(wish, place, marks, seen, rules) for wish, place in zip(wishes, places, strict=True)]
+    notes = [_note(wish, places[number], marks, seen, rules) for number, wish in enumerate(wishes)]
     return tuple(Mark(mark.path, mark.ttl) for mark in kept), tuple(notes)
 
 
@@ -100,7 +102,8 @@ def find_place(at: Path, messages: Sequence[Message], rules: CacheRules) -> tupl
     index = int(at[1])
     blocks = _blocks(messages[index], index, rules)
     paths = [path for path, _ in blocks]
-    del blocks[paths.index(at) + 1 if at in paths else len(blocks) :]
+    if len(at) > 2 and at in paths:
+        del blocks[paths.index(at) + 1 :]
     obstacle = blocks[-1][1] if blocks else ""
     for earlier in range(index, -1, -1):
         if earlier != index:
@@ -249,11 +252,13 @@ def _note(
             f"over the limit of {rules.max_marks} marks; tools, system and the latest messages keep theirs"
         )
         return CacheNote(path=wish.source, action="dropped", reason=reason)
+    asked = _lifetime(wish.ttl, rules)
     reasons = [wish.remark, place.reason]
-    if place.path in seen and place.reason != _MERGED:
+    if place.reason != _MERGED and (
+        place.path in seen or (not mark.prolonged and _effective(mark.ttl, rules) != _effective(asked, rules))
+    ):
         reasons.append(_MERGED)
     seen.add(place.path)
-    asked = _lifetime(wish.ttl, rules)
     if wish.ttl is not None and _effective(asked, rules) != wish.ttl:
         reasons.append(f"this model has no lifetime {wish.ttl!r}")
     if mark.prolonged and _rank(mark.ttl, rules) > _rank(asked, rules):
