@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import click
 
+from asynccache.cli.marks import CONVERSATION
 from asynccache.cli.report import draw_bar, money_line, token_line
 from asynccache.cli.screen import Screen, is_terminal
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["chat"]
 
-_MARKS = ({"location": "message", "role": "system"}, {"location": "message", "index": -1})
 _GOODBYE = frozenset({"/exit", "/quit"})
 _RATE = 60.0  # tokens a second of a simulated model, for somebody who watches
 _BAR = 20
@@ -101,26 +101,27 @@ class Talk:
         asked = [*self._messages, {"role": "user", "content": question}]
         try:
             self._stream = stream = await self._client.acompletion(
-                self._model, asked, stream=True, cache_control_injection_points=_MARKS, **self._reach
+                self._model, asked, stream=True, cache_control_injection_points=CONVERSATION, **self._reach
             )
             async with stream:
                 async for chunk in stream:
                     if chunk.choices:
-                        self._screen.write(chunk.choices[0].delta.content or "")
+                        delta = chunk.choices[0].delta
+                        self._screen.write(delta.content or delta.refusal or "")
         finally:
             self._remember(asked)
-        self._screen.line()
+            if self._stream is not None:
+                self._screen.line()
         if stream.usage is not None:
             draw_bar(self._screen, stream.usage, _BAR)
             self._screen.line(f" {token_line(stream.usage)}; {money_line(stream.cost)}", "dim")
 
     def stop(self) -> None:
         """The answer was interrupted; what was said of it stays part of the conversation."""
-        self._screen.line("\n(stopped)", "dim")
+        self._screen.line("(stopped)", "dim")
 
     def complain(self, message: str) -> None:
         """The answer failed; the conversation goes on."""
-        self._screen.line("")
         click.echo(f"Error: {' '.join(message.split())}", err=True)
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from asynccache.cli.conversation import AFTERWARDS, OPENING, OTHER_OPENING, TURNS, house_rules, said
 from asynccache.cli.divergence import find_divergence
+from asynccache.cli.marks import CONVERSATION
 from asynccache.cli.report import draw_bar, money, money_line, saved_text, token_line
 from asynccache.cli.screen import Screen, is_terminal
 
@@ -29,9 +30,6 @@ MODELS = {
     "openai": "openai/gpt-6.2-sol",
 }
 """What is asked where no model is named."""
-
-MARKS = ({"location": "message", "role": "system"}, {"location": "message", "index": -1})
-"""Cache the house rules, and the conversation up to the newest message."""
 
 _RATE = 120.0  # tokens a second for somebody who watches; a program does not wait
 _LATENCY = 0.1
@@ -126,7 +124,7 @@ class Table:
             stream=True,
             api_base=self._base,
             api_key="",
-            cache_control_injection_points=MARKS,
+            cache_control_injection_points=CONVERSATION,
             extra_headers={"x-simulator": json.dumps({"answer": exchange.answer})},
         )
         async with stream:

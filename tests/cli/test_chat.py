@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
+import pty
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.command import run, start
+from tests.cli.command import START, environment, run, start
 
 MODEL = "anthropic/claude-sonnet-5-5"
 
@@ -102,6 +106,42 @@ def test_ctrl_c_stops_the_answer_only(slow_openai: dict[str, str]) -> None:
             assert (process.returncode, rest, errors) == (0, "", "")
         finally:
             process.kill()
+
+
+def test_a_dialogue_in_a_terminal() -> None:
+    """In a terminal it asks for each line, and Ctrl-C stops the answer but not the chat."""
+    leader, follower = pty.openpty()
+    own = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"  # so that Ctrl-C becomes a signal
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", f"{own}; {START}", "chat", MODEL, "--simulate"],
+        env=environment(TERM="xterm", NO_COLOR="1"),
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+    )
+    os.close(follower)
+    shown = ""
+
+    def wait_for(text: str, times: int = 1) -> None:
+        nonlocal shown
+        while shown.count(text) < times:
+            shown += os.read(leader, 4096).decode("utf-8", "replace")
+
+    try:
+        wait_for("> ")
+        os.write(leader, b"tell me a long story\n")
+        wait_for("simulated")  # the answer has begun
+        os.write(leader, b"\x03")
+        wait_for("(stopped)")
+        assert " = read " not in shown
+        os.write(leader, b"shorter\n")
+        wait_for(" = read ")
+        os.write(leader, b"/exit\n")
+        assert process.wait(timeout=5) == 0
+    finally:
+        process.kill()
+        os.close(leader)
 
 
 def test_input_that_is_no_text() -> None:
