@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from asynccache.cli.conversation import AFTERWARDS, TURNS
 from asynccache.cli.demo import MODELS
 from tests.cli.command import PYTHON, START, environment, run
 
@@ -54,6 +55,7 @@ def test_every_provider_as_json(provider: str) -> None:
     assert document["model"] == MODELS[provider]
     assert document["simulated"] is True
     assert [turn["turn"] for turn in turns] == [1, 2, 3, 4, 5]
+    assert [turn["answer"] for turn in turns] == [exchange.answer for exchange in (*TURNS, AFTERWARDS)]
     for turn in turns:
         usage = turn["usage"]
         details = usage["prompt_tokens_details"]
