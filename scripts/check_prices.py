@@ -8,22 +8,26 @@ row itself: ``"explained": {"litellm": "input 0.5: why"}``. It begins with the f
 holds for these and no others.
 """
 
+# ruff: noqa: INP001, T201  # scripts are run by path and report by printing
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from price_differences import differences, explains
 from price_sources import Source, from_genai_prices, from_litellm, source
 from refresh_prices import FEEDS
 
 from asynccache.pricing.catalogue import NoMatch, PriceBook
-from asynccache.pricing.entries import Model
 from asynccache.pricing.shelves import shelf_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asynccache.pricing.entries import Model
 
 
 class Difference(NamedTuple):

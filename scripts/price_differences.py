@@ -1,14 +1,18 @@
 """Where another collection prints another figure than our book, in words that can be pinned."""
 
+# ruff: noqa: INP001  # scripts are run by path and report by printing
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from asynccache.pricing.catalogue import Match
-from asynccache.pricing.entries import DatedPrice, Model, Rates, Tier, Window
 from asynccache.pricing.rates import Asked, UnitRates, unit_rates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asynccache.pricing.catalogue import Match
+    from asynccache.pricing.entries import DatedPrice, Model, Rates, Tier, Window
 
 PER_MILLION = Decimal(10) ** 12
 PLAIN = ("input", "read", "output")

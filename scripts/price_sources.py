@@ -1,21 +1,24 @@
 """Reads the two public price collections, genai-prices and LiteLLM's map, into the rows of our price files."""
 
+# ruff: noqa: INP001  # scripts are run by path and report by printing
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
 import json
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from asynccache.pricing.entries import Above, DatedPrice, Model, Rates, Tier
 from asynccache.pricing.litellm_format import model_from_litellm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 UNITS = {
     "input_mtok": "input",
@@ -167,7 +170,7 @@ def _tier(prices: Any, base: dict[str, Any], above: tuple[Above, ...], lifetime:
     tier = Tier(above=steps, **rates)
     expected = _rescaled(base, ratio)
     same_steps = [s.over for s in steps] == [a.over for a in above]
-    whole = {**{n: None for n in Rates.__struct_fields__}, **rates, "write": rates.get("write", {})}
+    whole = {**dict.fromkeys(Rates.__struct_fields__), **rates, "write": rates.get("write", {})}
     # Two places are what providers print factors with; 1.666… is a rate, not a factor.
     if (
         ratio == round(ratio, 2)

@@ -6,6 +6,7 @@
 Then read the diff, check what is new against the provider's own page, and run scripts/check_prices.py.
 """
 
+# ruff: noqa: INP001, T201  # scripts are run by path and report by printing
 from __future__ import annotations
 
 import sys
@@ -161,7 +162,7 @@ def rows_of(feed: Feed) -> list[Model]:
         for model in from_genai_prices(provider, since=genai_day, lifetime=feed.lifetime):
             if model.name not in rows and model.name not in spelled:
                 rows[model.name] = model
-                spelled.update({name: model.name for name in (model.name, *model.also)})
+                spelled.update(dict.fromkeys((model.name, *model.also), model.name))
     for model in from_litellm(feed.litellm, since=litellm.day, lifetime=feed.lifetime):
         name = model.name
         if name in spelled:

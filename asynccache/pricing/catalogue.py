@@ -253,7 +253,8 @@ class PriceBook:
         return vendors
 
     def _resellers(self, name: str) -> list[str]:
-        return list(self._sellers(name, bare=False))
+        # That a name ends in ":free" says nothing of who gives it away.
+        return [] if name.endswith(":free") else list(self._sellers(name, bare=False))
 
     def _sellers(self, name: str, *, bare: bool) -> Iterator[str]:
         for row in index_of_providers().rows:

@@ -11,7 +11,7 @@ import msgspec
 
 from asynccache.errors import InvalidRequestError
 from asynccache.pricing.catalogue import PriceBook
-from asynccache.pricing.entries import DatedPrice, Model
+from asynccache.pricing.entries import DatedPrice, Model, Rates
 from asynccache.pricing.litellm_format import is_litellm_row, model_from_litellm
 from asynccache.pricing.shapes import is_object
 from asynccache.pricing.shelves import canonical
@@ -63,7 +63,9 @@ def own_models(rows: Mapping[str, Any]) -> Iterator[tuple[str, Model]]:
             )
         provider, name = _owner(key, told)
         try:
-            yield provider, _model(name, told, today)
+            model = _model(name, told, today)
+            _check(model)
+            yield provider, model
         except (ValueError, TypeError) as error:  # msgspec.ValidationError is a ValueError
             raise InvalidRequestError(f"prices[{key!r}]: {error}") from error
 
@@ -99,3 +101,14 @@ def _model(name: str, row: Mapping[str, Any], today: str) -> Model:
         raise ValueError("has neither an 'input' nor an 'output' rate")
     abilities.setdefault("caching", "automatic" if price.read is not None else None)
     return msgspec.convert({**abilities, "name": name.lower(), "prices": (price,)}, Model, strict=False)
+
+
+def _check(model: Model) -> None:
+    for price in model.prices:
+        parts: list[Rates] = [price, *price.above, *price.tiers.values(), *price.windows]
+        for part in parts:
+            rates = {name: getattr(part, name) for name in Rates.__struct_fields__ if name != "write"}
+            rates.update({f"write.{lifetime}": rate for lifetime, rate in part.write.items()})
+            for name, rate in rates.items():
+                if rate is not None and not rate >= 0:
+                    raise ValueError(f"{name} is {rate}; a rate is not negative")

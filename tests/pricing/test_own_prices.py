@@ -1,0 +1,241 @@
+"""The caller's own prices: our format, LiteLLM's, a file, and what is derived where a rate is missing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asynccache.errors import InvalidRequestError
+from asynccache.pricing.catalogue import Match, PriceBook
+from asynccache.pricing.cost import price_usage
+from asynccache.pricing.registry import price_book
+from asynccache.reply import Cost
+from tests.pricing.usages import used
+
+_LITELLM_ROW = {
+    "litellm_provider": "openai",
+    "mode": "chat",
+    "max_input_tokens": 1000000,
+    "max_output_tokens": 128000,
+    "input_cost_per_token": 4e-06,
+    "output_cost_per_token": 2e-05,
+    "cache_read_input_token_cost": 4e-07,
+    "cache_creation_input_token_cost": 5e-06,
+    "cache_creation_input_token_cost_above_1hr": 8e-06,
+    "cache_creation_input_token_cost_above_12hr": 1e-05,
+    "input_cost_per_token_above_272k_tokens": 8e-06,
+    "output_cost_per_token_above_272k_tokens": 3e-05,
+    "cache_read_input_token_cost_above_272k_tokens": 8e-07,
+    "input_cost_per_token_flex": 2e-06,
+    "output_cost_per_token_flex": 1e-05,
+    "input_cost_per_token_above_272k_tokens_flex": 4e-06,
+    "regional_processing_uplift_multiplier_eu": 1.1,
+    "search_context_cost_per_query": {"search_context_size_medium": 0.01},
+    "supports_prompt_caching": True,
+    "prompt_cache_min_tokens": 1024,
+}
+
+
+def priced(prices: Any, usage: Any, model: str, provider: str = "openai", **more: Any) -> Cost:
+    return price_usage(usage, provider=provider, model=model, prices=price_book(prices), **more)
+
+
+def test_our_format() -> None:
+    """Rates in dollars per million: 10 * 2 + 100 * 0.2 + 20 * 2.5 + 5 * 8 = 130 per million."""
+    rows = {"openai/mine": {"input": 2, "read": "0.2", "write": {"30m": 2.5}, "output": 8}}
+    cost = priced(rows, used(10, 100, 5, w30m=20), "mine")
+    assert cost.total == Decimal("0.00013")
+    assert cost.price is not None
+    assert cost.price.model == "openai/mine"
+    assert cost.price.derived == ("cache_write.12h",)
+    assert cost.price.source == "registered by the caller"
+
+
+def test_litellms_format() -> None:
+    """LiteLLM's keys, thresholds, tiers, regions and fees mean the same here."""
+    rows = {"mine": _LITELLM_ROW}
+    assert priced(rows, used(86, 1920, 300), "mine").total == Decimal("0.007112")
+    assert priced(rows, used(86, 0, 300, w30m=1920), "mine").total == Decimal("0.015944")
+    assert priced(rows, used(0, 0, 0, w1h=10, w12h=10), "mine").total == Decimal("0.00018")
+    # 300,000 * 8 + 10 * 30
+    assert priced(rows, used(300_000, 0, 10), "mine").total == Decimal("2.4003")
+    # 10 * 2 + 10 * 10, and 300,000 * 4 + 10 * 10 where only the input has a long flex rate
+    assert priced(rows, used(10, 0, 10, service_tier="flex"), "mine").total == Decimal("0.00012")
+    assert priced(rows, used(300_000, 0, 10, service_tier="flex"), "mine").total == Decimal("1.2001")
+    assert priced(rows, used(10, 0, 0), "mine", region="eu").total == Decimal("0.000044")
+    assert priced(rows, used(0, 0, 0, server_tool_use={"web_search_requests": 1}), "mine").total == Decimal(
+        "0.01"
+    )
+    match = price_book(rows).find("mine", provider="openai")
+    assert type(match) is Match
+    assert (match.model.min_cacheable_tokens, match.model.context_window) == (1024, 1_000_000)
+    assert match.model.caching == "automatic"
+
+
+def test_missing_cache_rates_follow_the_providers_rule() -> None:
+    """A Claude without cache rates: reads at 0.1, writes at 1.25 and 2 times its input rate, marked derived."""
+    rows = {"anthropic/claude-mine": {"input": 4, "output": 20}}
+    cost = priced(rows, used(0, 1_000, 0, w5m=1_000, w1h=1_000), "claude-mine", "anthropic")
+    assert cost.cache_read == Decimal("0.0004")
+    assert cost.cache_write_by_lifetime == {"5m": Decimal("0.005"), "1h": Decimal("0.008")}
+    assert cost.price is not None
+    assert cost.price.derived == ("cache_read", "cache_write.5m", "cache_write.1h")
+
+
+def test_missing_cache_rates_follow_the_model_that_is_replaced() -> None:
+    """A discount on gpt-4o, whose cache reads cost half its input: 1 a million becomes 0.5 for reads."""
+    cost = priced({"openai/gpt-4o": {"input": 1, "output": 4}}, used(0, 1_000_000, 0), "gpt-4o")
+    assert cost.total == Decimal("0.5")
+    assert cost.price is not None
+    assert cost.price.derived == ("cache_read",)
+    newer = priced(
+        {"openai/gpt-5.6-sol": {"input": 1, "output": 4}}, used(0, 0, 0, w30m=8, w12h=8), "gpt-5.6-sol"
+    )
+    assert newer.cache_write_by_lifetime == {"30m": Decimal("0.00001"), "12h": Decimal("0.00002")}
+
+
+def test_cached_tokens_are_never_billed_at_full_price_by_accident() -> None:
+    """Without a rate and without a rule the cost is open, and says what is missing."""
+    cost = priced({"custom/mine": {"input": 2, "output": 8}}, used(10, 5, 5), "mine", "custom")
+    assert cost.total is None
+    assert cost.reason == "custom/mine: no price is known for cache reads"
+
+
+def test_own_rows_come_first_and_the_book_stays_behind() -> None:
+    """A replaced model has the caller's price, its neighbours keep theirs, and the shared book is untouched."""
+    rows = {"openai/gpt-4o": {"input": 1, "read": 1, "output": 1}}
+    assert priced(rows, used(1_000_000), "gpt-4o-2024-08-06").total == 1
+    assert priced(rows, used(1_000_000), "gpt-4o-mini").total == Decimal("0.15")
+    assert price_usage(used(1_000_000), provider="openai", model="gpt-4o").total == Decimal("2.5")
+
+
+def test_a_new_provider() -> None:
+    """A provider that the book never heard of is priced by the caller's rows."""
+    book = price_book({"acme/rocket-1": {"input": 1, "output": 2, "read": 0}})
+    assert book.provider_of("rocket-1") == "acme"
+    assert price_usage(used(5, 5, 5), provider="acme", model="rocket-1", prices=book).total == Decimal(
+        "0.000015"
+    )
+    found = book.find("acme/rocket-1")
+    assert type(found) is Match
+
+
+def test_a_whole_row_with_history() -> None:
+    """A row may be a whole model of ours, with dated prices and abilities."""
+    row = {
+        "prices": [
+            {"since": "2026-01-01", "input": 1, "output": 1},
+            {"since": "2026-06-01", "input": 2, "output": 2},
+        ],
+        "caching": "automatic",
+        "min_cacheable_tokens": 256,
+    }
+    book = price_book({"acme/rocket-1": row})
+    early = price_usage(
+        used(1_000_000), provider="acme", model="rocket-1", prices=book, at=datetime(2026, 3, 1, tzinfo=UTC)
+    )
+    late = price_usage(
+        used(1_000_000), provider="acme", model="rocket-1", prices=book, at=datetime(2026, 7, 1, tzinfo=UTC)
+    )
+    assert (early.total, late.total) == (1, 2)
+
+
+def test_a_later_row_replaces_an_earlier_one() -> None:
+    """Adding the same name again changes its price."""
+    book = PriceBook()
+    for rate in (1, 2):
+        for provider, model in [(p, m) for p, m in _models({"openai/mine": {"input": rate, "output": 1}})]:
+            book.add(provider, model)
+        cost = price_usage(used(1_000_000), provider="openai", model="mine", prices=book)
+        assert cost.total == rate
+
+
+def _models(rows: dict[str, Any]) -> Any:
+    from asynccache.pricing.registry import own_models
+
+    return own_models(rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ({"openai/x": 5}, "prices['openai/x'] is 5; a row is an object"),
+        ({"x": {"input": 1, "output": 1}}, "prices['x'] names no provider; write it as 'provider/x'"),
+        ({"openai/x": {"read": 1}}, "prices['openai/x']: has neither an 'input' nor an 'output' rate"),
+        ({"openai/x": {"input": "much"}}, "prices['openai/x']: "),
+        ({"openai/x": {"inptu": 1}}, "inptu"),
+        (
+            {"openai/x": {"litellm_provider": "openai", "input_cost_per_token": "much"}},
+            "input_cost_per_token is 'much'",
+        ),
+        ({"openai/x": {"litellm_provider": "openai", "input_cost_per_token": -1}}, "zero or more"),
+        ({"openai/x": {"input": -1, "output": 1}}, "input is -1; a rate is not negative"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named(rows: dict[str, Any], words: str) -> None:
+    """The message names the row, what is wrong, and is a configuration error."""
+    with pytest.raises(InvalidRequestError) as raised:
+        price_book(rows)
+    assert words in raised.value.message
+
+
+def test_a_file_of_prices(tmp_path: Path) -> None:
+    """A path to a JSON file, in LiteLLM's form with its explaining row."""
+    path = tmp_path / "prices.json"
+    path.write_text(json.dumps({"sample_spec": {"max_tokens": "explained"}, "mine": _LITELLM_ROW}))
+    assert priced(path, used(86, 1920, 300), "mine").total == Decimal("0.007112")
+    assert priced(str(path), used(86, 1920, 300), "mine").total == Decimal("0.007112")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(None, "cannot be read"), ("[1]", "is not a JSON object"), ("{", "is not a JSON object")],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: str | None, words: str) -> None:
+    """The message names the file."""
+    path = tmp_path / "prices.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InvalidRequestError) as raised:
+        price_book(path)
+    assert str(path) in raised.value.message
+    assert words in raised.value.message
+
+
+_ENVIRONMENT = """
+from asynccache.pricing.functions import completion_cost, supports_prompt_caching
+answer = {"model": "gpt-4o", "usage": {"prompt_tokens": 1000000, "completion_tokens": 0}}
+try:
+    print(completion_cost(answer))
+except Exception as error:
+    print(error)
+print(supports_prompt_caching("gpt-4o"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"openai/gpt-4o": {"input": 7, "output": 7, "read": 1}}', "7.0\nTrue\n"),
+        ("{", "the cost is not known: ASYNCCACHE_PRICES: the price file"),
+    ],
+)
+def test_the_environment_names_a_file(tmp_path: Path, text: str, said: str) -> None:
+    """ASYNCCACHE_PRICES is read into the shared book; broken, it leaves nothing priced rather than priced wrong."""
+    path = tmp_path / "prices.json"
+    path.write_text(text)
+    ran = subprocess.run(
+        [sys.executable, "-c", _ENVIRONMENT],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"ASYNCCACHE_PRICES": str(path), "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    )
+    assert ran.stdout.startswith(said)
