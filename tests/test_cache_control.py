@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,9 @@ from asynccache.reply import CacheReport
 from asynccache.request import Mark, Request
 from tests.cache_control.targets import NEW_CLAUDE
 from tests.usage.answers import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -63,15 +66,26 @@ async def test_an_unknown_provider_is_refused() -> None:
         await _ask(Request(model="anthropc/claude-opus-5", messages=_MARKED))
 
 
-@pytest.mark.parametrize("parts", [False, True])
-def test_a_thousand_unmarked_messages_cost_next_to_nothing(parts: bool) -> None:
-    """About a tenth of a millisecond, a quarter for lists of parts; the bound leaves room for a busy machine."""
+@pytest.mark.parametrize(("parts", "loops"), [(False, 10), (True, 25)])
+def test_a_thousand_unmarked_messages_cost_next_to_nothing(parts: bool, loops: int) -> None:
+    """A small multiple of merely looking up each message's role, measured beside it (4 and 10 on a quiet machine)."""
     content: Any = [{"type": "text", "text": "hello"}] if parts else "hello"
     talk = [{"role": "assistant" if turn % 2 else "user", "content": content} for turn in range(1000)]
     request = Request(model="anthropic/claude-opus-5", messages=talk)
-    times = []
-    for _ in range(50):
-        started = time.process_time()
+
+    def look() -> None:
+        for message in talk:
+            message.get("role")
+
+    def plan() -> None:
         assert apply_cache_rules(request, NEW_CLAUDE) is request
-        times.append(time.process_time() - started)
-    assert min(times) < 0.001
+
+    def fastest(run: Callable[[], None]) -> float:
+        times = []
+        for _ in range(50):
+            started = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - started)
+        return min(times)
+
+    assert fastest(plan) < loops * fastest(look)

@@ -53,7 +53,8 @@ class Spelling(msgspec.Struct, frozen=True, kw_only=True):
     """Fields of ``PromptTokensDetails`` beyond the cache."""
     completion_parts: tuple[tuple[str, Places], ...] = ()
     """Fields of ``CompletionTokensDetails`` beyond reasoning."""
-    tier: Places = (("service_tier",),)
+    tier: tuple[str, ...] = ("service_tier",)
+    """Fields that may name the tier that served the request."""
     server_tools: Places = (("server_tool_use",),)
 
 
@@ -160,7 +161,7 @@ _CONVERSE = Spelling(
     read=_at("cacheReadInputTokens", "cacheReadInputTokenCount"),
     written=_at("cacheWriteInputTokens", "cacheWriteInputTokenCount"),
     lifetime_list=_at("cacheDetails"),
-    tier=_at("serviceTier"),
+    tier=("serviceTier",),
     server_tools=_at("serverToolUsage"),
 )
 
@@ -189,7 +190,7 @@ _GEMINI = Spelling(
     read=_at("cachedContentTokenCount"),
     reasoning=_at("thoughtsTokenCount"),
     reasoning_apart=True,
-    tier=_at("serviceTier", "trafficType"),
+    tier=("serviceTier", "trafficType"),
 )
 
 DIALECTS: dict[str, Spelling] = {

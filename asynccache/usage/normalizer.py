@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
+from asynccache.errors import ConfigurationError
 from asynccache.events import ReportedUsage, Started
 from asynccache.reply import Usage
 from asynccache.usage.fields import DIALECTS
@@ -71,7 +72,10 @@ class UsageNormalizer:
         if self._spoken:
             return
         self._spoken = True
-        usage = self._usage()
+        try:
+            usage = self._usage()
+        except ConfigurationError:  # a dialect without a row; what broke the answer is the error to be seen
+            usage = Usage(source="invalid", raw=self._told)
         emit(msgspec.structs.replace(usage, source="partial") if usage.source == "provider" else usage)
 
     def _hear(self, report: ReportedUsage) -> None:

@@ -11,6 +11,8 @@ from asynccache.reply import CacheCreation, CompletionTokensDetails, Iteration, 
 from asynccache.usage.fields import DIALECTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asynccache.reply import UsageSource
     from asynccache.usage.fields import Places, Spelling
 
@@ -213,8 +215,8 @@ def _facts(raw: Any, spelling: Spelling, usage: Usage) -> Usage:
         return usage
     told = {
         "service_tier": _word(raw, spelling.tier),
-        "speed": _word(raw, (("speed",),)),
-        "inference_geo": _word(raw, (("inference_geo",),)),
+        "speed": _word(raw, ("speed",)),
+        "inference_geo": _word(raw, ("inference_geo",)),
     }
     facts = {name: word for name, word in told.items() if word is not None}
     if not facts:
@@ -264,14 +266,14 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _word(raw: Any, places: Places) -> str | None:
-    try:
-        value = _find(raw, places)
-    except _NotACountError:
-        return None
-    if _is_object(value):  # Converse: {"type": "priority"}
-        value = value.get("type")
-    return value if type(value) is str and value else None
+def _word(raw: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    for name in names:
+        value = raw.get(name)
+        if _is_object(value):  # Converse: {"type": "priority"}
+            value = value.get("type")
+        if type(value) is str and value:
+            return value
+    return None
 
 
 def _sum(prompt: int | None, completion: int | None) -> int | None:

@@ -376,6 +376,32 @@ def test_points_are_written_in_the_callers_spelling_where_marks_are_kept() -> No
     assert [note.action for note in planned.notes] == ["sent"] * 4
 
 
+def test_points_of_kept_marks_on_calls_results_and_nothing() -> None:
+    """A call holds its mark itself, a result is marked as a message, a blank conversation cannot be."""
+    talk = [
+        _say("user", " "),
+        _say("assistant", None, tool_calls=[_CALL]),
+        _say("tool", "r", tool_call_id="c1"),
+    ]
+    points = [{"location": "message", "index": index} for index in range(3)]
+    planned = _plan(GATEWAY, *talk, cache_control_injection_points=points)
+    assert planned.messages == [
+        talk[0],
+        _say("assistant", None, tool_calls=[{"cache_control": _MARK, **_CALL}]),
+        {"cache_control": _MARK, **talk[2]},
+    ]
+    assert [note.action for note in planned.notes] == ["dropped", "sent", "sent"]
+
+
+def test_nova_takes_marks_after_text_only() -> None:
+    """A mark on a picture moves to the text before it; on a result, in any spelling, it is dropped."""
+    picture = {"type": "image_url", "image_url": {"url": "data:,"}, "cache_control": _MARK}
+    result = {"type": "tool_result", "tool_use_id": "c1", "content": "r", "cache_control": _MARK}
+    planned = _plan(NOVA, _say("user", [_text("a"), picture]), _say("user", [_text("b"), result]))
+    assert _marks(planned) == [("messages", 0, "content", 0, None)]
+    assert [note.action for note in planned.notes] == ["moved", "dropped"]
+
+
 def test_marks_for_anthropic_itself_are_planned_even_if_kept() -> None:
     """There they are the provider's own words anyway, and only the plan knows where they may stand."""
     planned = _plan(CLAUDE, _say("user", "a", _MARK), keep_cache_control=True)

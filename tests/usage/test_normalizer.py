@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asynccache.errors import InternalServerError
+from asynccache.errors import ConfigurationError, InternalServerError
 from asynccache.events import Finished, ReportedUsage, Started, TextDelta, Unknown
 from asynccache.reply import Usage
 from asynccache.request import Mark, Request
@@ -200,6 +200,13 @@ def test_a_broken_answer_tells_what_is_known_once() -> None:
     (bad,) = _interrupt(_openai({"prompt_tokens": "many"}))
     assert type(bad) is Usage
     assert bad.source == "invalid"
+
+
+async def test_a_dialect_without_a_row_is_named_at_the_end_and_hides_no_other_error() -> None:
+    """A whole answer ends in the error that names the row; a broken one in what broke it."""
+    with pytest.raises(ConfigurationError, match="no row 'klingon'"):
+        await _events(TextDelta("a"), ReportedUsage(_FULL, "klingon"))
+    assert _interrupt(ReportedUsage(_FULL, "klingon")) == [Usage(source="invalid", raw=_FULL)]
 
 
 async def test_a_stage_outside_that_fails_at_the_end_hears_no_second_usage() -> None:

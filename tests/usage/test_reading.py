@@ -180,6 +180,16 @@ def test_anthropic_particulars_are_kept() -> None:
     assert usage.completion_tokens_details.reasoning_tokens == 4
 
 
+def test_tiers_are_found_where_each_provider_names_them() -> None:
+    """Converse has an object, Gemini two names, and what is no word is no tier."""
+    converse = {"inputTokens": 1, "outputTokens": 1, "serviceTier": {"type": "flex"}}
+    assert read_usage(converse, "bedrock-converse").service_tier == "flex"
+    assert (
+        read_usage({"promptTokenCount": 1, "trafficType": "ON_DEMAND"}, "gemini").service_tier == "ON_DEMAND"
+    )
+    assert read_usage({"prompt_tokens": 1, "service_tier": 7, "speed": 23.5}, "openai").service_tier is None
+
+
 def test_converse_lists_lifetimes_and_the_rest_is_5m() -> None:
     """cacheDetails may say less than was written; a lifetime that nobody knows counts as the rest."""
     told = {"inputTokens": 86, "outputTokens": 300, "totalTokens": 2306, "cacheWriteInputTokens": 1920}
@@ -323,6 +333,16 @@ def test_more_cached_than_prompted_is_invalid() -> None:
     told = {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105}
     for details in ({"cached_tokens": 101}, {"cached_tokens": 60, "cache_write_tokens": 41}):
         assert read_usage({**told, "prompt_tokens_details": details}, "openai").source == "invalid"
+
+
+@pytest.mark.parametrize(
+    "details", ["1h", {"ttl": "1h", "inputTokens": 1}, [3], [{"ttl": "1h", "inputTokens": -1}]]
+)
+def test_a_list_of_lifetimes_that_is_none_is_invalid(details: Any) -> None:
+    """An empty one says nothing."""
+    told = {"inputTokens": 10, "outputTokens": 5, "cacheWriteInputTokens": 1}
+    assert read_usage({**told, "cacheDetails": details}, "bedrock-converse").source == "invalid"
+    assert read_usage({**told, "cacheDetails": []}, "bedrock-converse").source == "provider"
 
 
 @pytest.mark.parametrize("raw", ["12", 12, [1], True, {"prompt_tokens_details": "none", "prompt_tokens": 3}])
