@@ -6,6 +6,7 @@ It owns the socket, the clocks that end every wait, and the mapping of foreign e
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from typing import TYPE_CHECKING, Any, final
 
@@ -41,6 +42,7 @@ MAX_BODY = 64 * 1024 * 1024
 """The largest answer taken, in bytes after decompression."""
 _MAX_ERROR_BODY = 64 * 1024
 _DRAIN = 0.1  # seconds that a connection may take to end after the answer did
+_LARGE = 1024 * 1024  # bytes of a body that aiohttp wants to send piece by piece
 _MAX_LINE = 32 * 1024  # of an answer's header
 
 
@@ -71,6 +73,7 @@ class Transport:
             ConfigurationError: the request cannot be sent as it is.
         """
         provider = get(request.provider)
+        request = provider.check(request)
         call = await provider.authorize(provider.encode(request), request)
         if wants_requests():
             log_request(call.url, call.headers, call.body, *_secrets(request, call))
@@ -143,7 +146,7 @@ class Transport:
             async with asyncio.timeout(limit.seconds):
                 return await session.post(
                     yarl.URL(call.url, encoded=True),
-                    data=call.body,
+                    data=call.body if len(call.body) < _LARGE else io.BytesIO(call.body),
                     headers=headers,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect),
@@ -317,12 +320,14 @@ class _Body:
         self.close()
 
     def _arm(self) -> None:
-        """Set the timer to when the first limit would be reached if nothing came until then."""
+        """Set the timer to when the first limit could be reached; `touch` does not set it anew."""
         now = self._loop.time()
         waiting = 0.0 if self._since is None else now - self._since
         delays: list[float] = []
         if self._limit[1] is not None:
             delays.append(self._limit[1] - self._waited - waiting)
+        if self._limit[0] != "idle" and self._clock.timeout.idle is not None:
+            delays.append(self._clock.timeout.idle)
         if self._clock.deadline is not None:
             delays.append(self._clock.deadline - time.monotonic())
         if delays:

@@ -185,6 +185,7 @@ class OpenAIChat(msgspec.Struct, frozen=True):
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream" if request.stream else "application/json",
+            **request.extra_headers,
         }
         return HttpCall(url=self.base(request) + "/chat/completions", headers=headers, body=json_body(body))
 

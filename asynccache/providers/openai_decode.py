@@ -22,8 +22,8 @@ from asynccache.events import (
     ToolCallFragment,
     Unknown,
 )
+from asynccache.providers.mending import excerpt, mended
 from asynccache.providers.statuses import error_from_object, status_error
-from asynccache.secret import redact
 from asynccache.shapes import is_array, is_object
 from asynccache.sse import SSEDecoder
 
@@ -184,7 +184,7 @@ class ChatDecoder:
             self._whole(b"".join(self._body))
             return
         rest = self._sse.rest  # an end that lacks only its blank line
-        if rest is not None and (rest == b"[DONE]" or _is_json(rest)):
+        if rest is not None and (rest == b"[DONE]" or _loosely(rest) is not None):
             self._event(rest)
             if rest == b"[DONE]":
                 return
@@ -202,29 +202,24 @@ class ChatDecoder:
             raise StreamInterruptedError(msg)
         parsed = self._parse(text)
         if parsed.choices is None and parsed.error is None:
-            msg = f"the answer is no chat completion: {_excerpt(text)}"
+            msg = f"the answer is no chat completion: {excerpt(text)}"
             raise InvalidResponseError(msg)
         self._take(parsed, text)
 
     def _parse(self, data: bytes) -> _Body:
         try:
             return _decode(data)
-        except msgspec.DecodeError as exc:
-            repaired = data.decode("utf-8", "replace").encode()
-            if repaired != data:  # invalid UTF-8 becomes U+FFFD; the answer goes on
-                return self._parse(repaired)
-            if _is_json(data):
-                body = orjson.loads(data)
-                if is_object(body) and body.get("error") is not None:
-                    raise error_from_object(None, body["error"]) from exc
-            msg = f"the answer holds an event that is not of the chat format ({exc}): {_excerpt(data)}"
-            raise InvalidResponseError(msg) from exc
+        except (ValueError, RecursionError) as exc:
+            body = _loosely(data)
+            if is_object(body) and body.get("error"):
+                raise error_from_object(None, body["error"]) from exc
+            return _decode(mended(data, _Body, "OpenAI's chat"))
 
     def _event(self, data: bytes) -> None:
         """The usual event, a piece of the text and nothing else, takes the short way; all others the long one."""
         try:
             body = _decode_short(data)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             self._other_event(data)
             return
         if len(body.choices) == 1 and body.usage is None and body.error is None:
@@ -424,13 +419,9 @@ def _flat(value: Any) -> str:
     return _text(value)
 
 
-def _is_json(data: bytes) -> bool:
+def _loosely(data: bytes) -> Any:
+    """*data* as any JSON; None where it is none."""
     try:
-        orjson.loads(data)
+        return orjson.loads(data)
     except orjson.JSONDecodeError:
-        return False
-    return True
-
-
-def _excerpt(data: bytes) -> str:
-    return redact(repr(data[:200].decode("utf-8", "replace")))
+        return None

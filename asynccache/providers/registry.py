@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["get", "names"]
 
-_NOT_PROVIDERS = frozenset({"access", "base", "compatible", "openai_decode", "registry", "statuses"})
+_NOT_PROVIDERS = frozenset(
+    {"access", "base", "compatible", "mending", "openai_decode", "registry", "statuses"}
+)
 
 
 @lru_cache(maxsize=1)

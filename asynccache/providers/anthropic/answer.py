@@ -9,7 +9,8 @@ import anyio
 
 from asynccache.errors import InvalidResponseError
 from asynccache.providers.anthropic.decode import MessagesDecoder
-from asynccache.providers.anthropic.wire import excerpt, is_truncated
+from asynccache.providers.anthropic.wire import is_truncated
+from asynccache.providers.mending import excerpt
 from asynccache.sse import SSEDecoder
 
 if TYPE_CHECKING:

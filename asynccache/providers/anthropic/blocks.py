@@ -6,8 +6,8 @@ from typing import Any, final
 
 import orjson
 
-from asynccache.providers.anthropic.shapes import is_object
 from asynccache.providers.anthropic.wire import Block, parse_block, parse_value
+from asynccache.shapes import is_object
 
 __all__ = ["BlockLog", "OpenBlock"]
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from asynccache.errors import InvalidRequestError
-from asynccache.providers.anthropic.shapes import is_object
 from asynccache.request import Path, path_text
+from asynccache.shapes import is_object
 
 __all__ = ["Block", "part_block", "with_mark"]
 

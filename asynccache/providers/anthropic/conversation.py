@@ -7,9 +7,9 @@ from typing import Any, TypeAlias, final
 
 from asynccache.errors import InvalidRequestError
 from asynccache.providers.anthropic.content import Block, part_block, with_mark
-from asynccache.providers.anthropic.shapes import is_array, is_object
 from asynccache.providers.anthropic.tools import call_block, call_id
 from asynccache.request import Mark, Path, path_text
+from asynccache.shapes import is_array, is_object
 
 __all__ = ["Marks", "system_and_messages"]
 

@@ -24,12 +24,12 @@ from asynccache.providers.anthropic.blocks import BlockLog, OpenBlock
 from asynccache.providers.anthropic.wire import (
     Delta,
     WireEvent,
-    excerpt,
     is_truncated,
     parse_answer,
     parse_event,
     text_or_none,
 )
+from asynccache.providers.mending import excerpt
 from asynccache.providers.statuses import error_from_object
 
 if TYPE_CHECKING:

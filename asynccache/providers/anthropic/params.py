@@ -8,8 +8,8 @@ import msgspec
 
 from asynccache.errors import InvalidRequestError, UnsupportedParamsError
 from asynccache.providers.anthropic.rules import ModelFacts, facts_of
-from asynccache.providers.anthropic.shapes import is_object
 from asynccache.providers.anthropic.tools import tool_choice
+from asynccache.shapes import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

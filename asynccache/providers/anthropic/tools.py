@@ -9,8 +9,8 @@ import msgspec
 import orjson
 
 from asynccache.errors import InvalidRequestError
-from asynccache.providers.anthropic.shapes import is_object
 from asynccache.request import Path, path_text
+from asynccache.shapes import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

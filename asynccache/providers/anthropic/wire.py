@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any, final
 
 import msgspec
 
-from asynccache.errors import InvalidResponseError
-from asynccache.providers.anthropic.shapes import is_array, is_object
-from asynccache.secret import redact
+from asynccache.providers.mending import mended
 
 __all__ = [
     "Answer",
@@ -18,7 +14,6 @@ __all__ = [
     "Delta",
     "StartedMessage",
     "WireEvent",
-    "excerpt",
     "is_truncated",
     "parse_answer",
     "parse_block",
@@ -98,9 +93,6 @@ _event = msgspec.json.Decoder(WireEvent).decode
 _answer = msgspec.json.Decoder(Answer).decode
 _block = msgspec.json.Decoder(Block).decode
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_EXCERPT = 200
-
 
 def parse_event(data: bytes) -> WireEvent:
     """One event's JSON.
@@ -111,7 +103,7 @@ def parse_event(data: bytes) -> WireEvent:
     try:
         return _event(data)
     except (ValueError, RecursionError):
-        return _event(_mended(data, WireEvent))
+        return _event(mended(data, WireEvent, "Anthropic's Messages"))
 
 
 def parse_answer(data: bytes) -> Answer:
@@ -123,7 +115,7 @@ def parse_answer(data: bytes) -> Answer:
     try:
         return _answer(data)
     except (ValueError, RecursionError):
-        return _answer(_mended(data, Answer))
+        return _answer(mended(data, Answer, "Anthropic's Messages"))
 
 
 def parse_block(data: bytes) -> Block:
@@ -135,7 +127,7 @@ def parse_block(data: bytes) -> Block:
     try:
         return _block(data)
     except (ValueError, RecursionError):
-        return _block(_mended(data, Block))
+        return _block(mended(data, Block, "Anthropic's Messages"))
 
 
 def parse_value(data: bytes) -> Any:
@@ -147,7 +139,7 @@ def parse_value(data: bytes) -> Any:
     try:
         return msgspec.json.decode(data)
     except (ValueError, RecursionError):
-        return msgspec.json.decode(_mended(data, Any))
+        return msgspec.json.decode(mended(data, Any, "Anthropic's Messages"))
 
 
 def is_truncated(data: bytes) -> bool:
@@ -164,33 +156,3 @@ def is_truncated(data: bytes) -> bool:
 def text_or_none(value: Any) -> str | None:
     """*value* where it is a string."""
     return value if isinstance(value, str) else None
-
-
-def excerpt(data: bytes) -> str:
-    """The first words of an answer, for an error's message: one line, keys hidden."""
-    return redact(" ".join(data[: 4 * _EXCERPT].decode("utf-8", "replace").split()))[:_EXCERPT]
-
-
-def _mended(data: bytes, kind: Any) -> bytes:
-    """*data* as strict JSON: invalid UTF-8 and lone surrogates as U+FFFD, ``NaN`` and its like as text.
-
-    ``NaN`` stays visible, so that a usage that holds it is judged invalid instead of ending the stream.
-    """
-    try:
-        value = json.loads(data.decode("utf-8", "replace"), parse_constant=str)
-        strict = json.dumps(_without_surrogates(value), ensure_ascii=False, separators=(",", ":")).encode()
-        msgspec.json.decode(strict, type=kind)
-    except (ValueError, RecursionError) as exc:
-        msg = f"the answer is not of Anthropic's Messages format ({exc}): {excerpt(data)}"
-        raise InvalidResponseError(msg) from exc
-    return strict
-
-
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
-    if is_array(value):
-        return [_without_surrogates(item) for item in value]
-    if is_object(value):
-        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
-    return value
