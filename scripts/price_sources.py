@@ -72,6 +72,9 @@ def from_litellm(sellers: Iterable[str], *, since: str, lifetime: str) -> Iterat
             continue
         if not row.get("input_cost_per_token") and not row.get("tiered_pricing") and not _free(key):
             continue
+        # Pictures cost more than text, and no usage of ours counts their tokens apart.
+        if row.get("output_cost_per_image_token"):
+            continue
         model = model_from_litellm(
             _bare(key, wanted).lower(), row, since=since, lifetime=_lifetime(key, lifetime)
         )
@@ -113,6 +116,8 @@ def from_genai_prices(provider_id: str, *, since: str, lifetime: str) -> Iterato
     provider = next(provider for provider in providers if provider.id == provider_id)
     host = f":{provider_id.removeprefix('huggingface_')}" if provider_id.startswith("huggingface_") else ""
     for info in provider.models:
+        if _draws(info):
+            continue
         prices = tuple(_dated(info, since, _lifetime(info.id, lifetime)))
         if not prices or any(price.input is None or price.output is None for price in prices):
             continue
@@ -121,6 +126,12 @@ def from_genai_prices(provider_id: str, *, since: str, lifetime: str) -> Iterato
         names = dict.fromkeys(spelled + host for spelled in _names(info.match))
         names.pop(name, None)
         yield Model(name=name, prices=prices, also=tuple(names), context_window=info.context_window)
+
+
+def _draws(info: Any) -> bool:
+    """Whether the model answers with pictures at a rate of their own."""
+    prices = info.prices if isinstance(info.prices, list) else [info]
+    return any(getattr(price.prices, "output_image_mtok", None) is not None for price in prices)
 
 
 def _dated(info: Any, since: str, lifetime: str) -> Iterator[DatedPrice]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,9 @@ FEEDS = {
 }
 
 
+LEFT_OUT = {"*-image*": "pictures cost more than text, and no usage of ours counts their tokens apart"}
+
+
 def rows_of(feed: Feed) -> list[Model]:
     """What both collections say, genai-prices' row first where both have the model."""
     genai_day, litellm = source("genai-prices").day, source("litellm")
@@ -171,7 +175,8 @@ def rows_of(feed: Feed) -> list[Model]:
             rows[name] = msgspec.structs.replace(model, name=name)
             spelled[name] = name
     rows.update({model.name: model for model in feed.extra})
-    return [row for row in rows.values() if not feed.only or row.name.startswith(feed.only)]
+    kept = (row for row in rows.values() if not feed.only or row.name.startswith(feed.only))
+    return [row for row in kept if not any(fnmatchcase(row.name, pattern) for pattern in LEFT_OUT)]
 
 
 def with_abilities(ours: Model, other: Model) -> Model:
@@ -265,6 +270,7 @@ def refreshed(name: str, feed: Feed, today: str) -> PriceFile:
         source=feed.page,
         checked=today,
         note="Written by scripts/refresh_prices.py from genai-prices and LiteLLM's map; edits belong into the script.",
+        left_out=LEFT_OUT,
         shared=msgspec.convert({"unread": "input", **feed.shared}, Sold),
         models=tuple(sorted(alone(rows, name), key=lambda model: model.name)),
     )
