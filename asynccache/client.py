@@ -10,7 +10,8 @@ import msgspec
 from asynccache.aggregate import aggregate
 from asynccache.arguments import build_request
 from asynccache.cache_control import translate_cache_control
-from asynccache.completion_stream import CompletionStream, LastUsage, collect
+from asynccache.completion_stream import CompletionStream, LastUsage, collect, describe
+from asynccache.errors import AsyncCacheError
 from asynccache.pipeline import Pipeline
 from asynccache.pricing.annotator import AnnotateCost, annotate_cost
 from asynccache.request import Timeout
@@ -109,7 +110,11 @@ class Client:
         request = msgspec.structs.replace(
             request, recorders=(*self._recorders, *own, last), call_id=uuid.uuid4().hex
         )
-        events = await self.pipeline(request)
+        try:
+            events = await self.pipeline(request)
+        except AsyncCacheError as error:
+            describe(error, request)
+            raise
         if stream:
             return CompletionStream(events, request, last)
         return await collect(events, request)

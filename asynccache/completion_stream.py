@@ -154,13 +154,11 @@ async def collect(events: Stream[Event], request: Request) -> Completion:
 
 
 def describe(
-    error: BaseException | None, request: Request, request_id: str | None, whole: Aggregator
+    error: AsyncCacheError, request: Request, request_id: str | None = None, whole: Aggregator | None = None
 ) -> None:
     """Write on *error* whom it concerns and what had been said."""
-    if not isinstance(error, AsyncCacheError):
-        return
     error.provider = error.provider or request.provider
     error.model = error.model or request.model
     error.request_id = error.request_id or request_id
-    if isinstance(error, StreamInterruptedError) and error.completion is None and whole.begun:
+    if isinstance(error, StreamInterruptedError) and error.completion is None and whole and whole.begun:
         error.completion = whole.completion(whole=False)

@@ -170,7 +170,7 @@ class Usage(Mapped, frozen=True, kw_only=True):
     iterations: tuple[Iteration, ...] | None = None
     """Model runs inside the answer that are billed on their own."""
     raw: Any = None
-    """The provider's own object, untouched; a list where it told usage in parts."""
+    """The provider's own object, untouched; where it told usage in parts, each field as last told."""
     cost_details: Cost | None = None
     """The exact cost, by bucket."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, final
 from uuid import uuid4
 
@@ -67,7 +68,8 @@ class _Attempt:
     """One attempt: opened when it is made, settled at most once."""
 
     def __init__(self, request: Request) -> None:
-        self._id = f"{request.call_id or uuid4().hex}-{request.attempt}"
+        # Unique by itself: a fallback of the caller's may ask within one call twice for the same attempt.
+        self._id = f"{request.call_id or uuid4().hex}-{request.attempt}-{token_hex(4)}"
         self._recorders = request.recorders
         self._settled = False
         for recorder in self._recorders:

@@ -31,7 +31,9 @@ class Recorded:
 
     @property
     def content_type(self) -> str:
-        told = {k.lower(): v for k, v in (self.case.get("response_headers") or {}).items()}.get("content-type")
+        told = {k.lower(): v for k, v in (self.case.get("response_headers") or {}).items()}.get(
+            "content-type"
+        )
         if isinstance(told, list):
             told = told[0]
         return told or ("text/event-stream" if self.stream else "application/json")
