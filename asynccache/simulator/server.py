@@ -10,6 +10,8 @@ from aiohttp import web
 
 from .answer import compose
 from .anthropic_wire import AnthropicWire
+from .bedrock_door import install
+from .bedrock_wire import BedrockWire
 from .cache import PrefixCache
 from .clock import VirtualClock
 from .deepseek_wire import DeepSeekWire
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-WIRES: tuple[Callable[[], Wire], ...] = (OpenAIWire, AnthropicWire, DeepSeekWire)
+WIRES: tuple[Callable[[], Wire], ...] = (OpenAIWire, AnthropicWire, DeepSeekWire, BedrockWire)
 
 
 class Simulator:
@@ -68,6 +70,11 @@ class Simulator:
         """For DEEPSEEK_API_BASE."""
         return f"{self.url}/deepseek"
 
+    @property
+    def bedrock_base(self) -> str:
+        """For AWS_ENDPOINT_URL_BEDROCK_RUNTIME; the secret of any access key K is `secret-of-K`."""
+        return f"{self.url}/bedrock"
+
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> Self:
         """Listens on a port; 0 takes any that is free."""
         runner = web.AppRunner(
@@ -102,6 +109,7 @@ class Simulator:
     def app(self) -> web.Application:
         """The server as an aiohttp application, to be mounted elsewhere."""
         app = web.Application(client_max_size=self.settings.max_body + 1)
+        install(app)
         for make in WIRES:
             wire = make()
             for route in wire.routes:

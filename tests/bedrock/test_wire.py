@@ -170,7 +170,9 @@ async def test_the_profiles_keys_and_region(aws: Aws, aws_home: Path) -> None:
     """With a profile, keys and region are botocore's, and no call blocks the loop to get them."""
     process_profile(aws_home, seconds=0.05, lifetime=3600)
     async with Client() as client:
-        await client.acompletion(f"bedrock/{MODEL}", HI, api_key="k", api_base=aws.base)  # what loads once is loaded
+        await client.acompletion(
+            f"bedrock/{MODEL}", HI, api_key="k", api_base=aws.base
+        )  # what loads once is loaded
         aws.seen.clear()
         with blockbuster_ctx():
             for _ in range(2):
