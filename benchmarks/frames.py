@@ -3,6 +3,7 @@
     python benchmarks/frames.py [rounds]
 
 Both decode the same bytes in the same pieces; the figure is the median over the rounds of CPU time per frame.
+Twice: frames alone (EventStreamBuffer), and frames to typed events (with botocore's EventStreamJSONParser).
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ import time
 import zlib
 from collections import deque
 
+import botocore.parsers
+import botocore.session
 from botocore.eventstream import EventStreamBuffer
 
+from asynccache.providers.bedrock import provider
 from asynccache.providers.bedrock.frames import FrameDecoder
+from asynccache.request import Request
+from asynccache.stream import Head
 
 FRAMES = 2000
 
@@ -66,6 +72,37 @@ def botocores(pieces: list[bytes]) -> int:
     return len(seen)
 
 
+HEAD = Head(headers={"content-type": "application/vnd.amazon.eventstream"})
+REQUEST = Request(model="bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0", messages=[], stream=True)
+
+
+def ours_typed(pieces: list[bytes]) -> int:
+    """Text deltas counted by our decoder of ConverseStream."""
+    seen: deque[object] = deque()
+    decoder = provider.decoder(REQUEST, HEAD)
+    for piece in pieces:
+        decoder.feed(piece, seen.append)
+    return len(seen) - 1  # the first says that the answer has begun
+
+
+def botocores_typed() -> object:
+    """The same for botocore, whose parser is made once, as its client makes it."""
+    service = botocore.session.get_session().get_service_model("bedrock-runtime")
+    shape = service.operation_model("ConverseStream").get_event_stream_output()
+    parser = botocore.parsers.EventStreamJSONParser()
+
+    def decode(pieces: list[bytes]) -> int:
+        seen: deque[object] = deque()
+        decoder = EventStreamBuffer()
+        for piece in pieces:
+            decoder.add_data(piece)
+            for message in decoder:
+                seen.append(parser.parse(message.to_response_dict(), shape))
+        return len(seen)
+
+    return decode
+
+
 def timed(decode, pieces: list[bytes]) -> float:
     """CPU microseconds a frame."""
     begin = time.process_time()
@@ -85,14 +122,12 @@ def main() -> None:
         "16 frames a read": [b"".join(frames[i : i + 16]) for i in range(0, FRAMES, 16)],
         "100 bytes a read": [whole[i : i + 100] for i in range(0, len(whole), 100)],
     }
-    for name, pieces in cuts.items():
-        mine: list[float] = []
-        theirs: list[float] = []
-        for _ in range(rounds):
-            mine.append(timed(ours, pieces))
-            theirs.append(timed(botocores, pieces))
-        a, b = statistics.median(mine), statistics.median(theirs)
-        print(f"{name:18} ours {a:6.2f} µs  botocore {b:6.2f} µs  ratio {b / a:5.1f}")
+    pairs = {"frames": (ours, botocores), "typed events": (ours_typed, botocores_typed())}
+    for what, (mine, theirs) in pairs.items():
+        for name, pieces in cuts.items():
+            rows = [(timed(mine, pieces), timed(theirs, pieces)) for _ in range(rounds)]
+            a, b = (statistics.median(column) for column in zip(*rows, strict=True))
+            print(f"{what:13} {name:17} ours {a:6.2f} µs  botocore {b:6.2f} µs  ratio {b / a:5.1f}")
 
 
 if __name__ == "__main__":
