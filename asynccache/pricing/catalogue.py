@@ -6,7 +6,7 @@ import difflib
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar, final
 
 import msgspec
 
@@ -15,11 +15,14 @@ from asynccache.pricing.names import bedrock_name
 from asynccache.pricing.shelves import Shelf, canonical, index_of_providers, shelf_of
 
 if TYPE_CHECKING:
+    from asynccache.pricing.quick import Quote, Shape
+
+if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from asynccache.pricing.rates import UnitRates
 
-__all__ = ["Found", "Match", "NoMatch", "PriceBook", "Row", "utc"]
+__all__ = ["Found", "Match", "NoMatch", "PriceBook", "Row", "remember", "utc"]
 
 _REMEMBERED: Final = 4096
 """Names that a book keeps the answer for; a server that is asked for endless names must not grow."""
@@ -61,6 +64,18 @@ class NoMatch(msgspec.Struct, frozen=True):
     reason: str
 
 
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def remember(memory: dict[K, V], key: K, value: V) -> V:
+    """Keeps *value*; a memory that is full forgets all."""
+    if len(memory) >= _REMEMBERED:
+        memory.clear()
+    memory[key] = value
+    return value
+
+
 class Row(NamedTuple):
     """A row of the book, whatever the day."""
 
@@ -88,6 +103,9 @@ class PriceBook:
         self._own: dict[str, Shelf] = {}
         self._found: dict[tuple[str, str | None, str | None], Found] = {}
         self._matches: dict[tuple[str, str | None, str | None, str], Match] = {}
+        self._vendors: dict[str, str | None] = {}
+        self.quotes: dict[Shape, Quote] = {}
+        """Rates that `completion_cost` need not look up again."""
         for provider, model in models:
             self.add(provider, model)
 
@@ -109,8 +127,8 @@ class PriceBook:
                 ),
             )
         )
-        self._found.clear()
-        self._matches.clear()
+        for memory in (self._found, self._matches, self._vendors, self.quotes):
+            memory.clear()
 
     def find(
         self,
@@ -129,29 +147,21 @@ class PriceBook:
         found = self.look_up(model, provider=provider, region=region)
         if type(found) is NoMatch:
             return found
-        match = _dated(found, day)
-        if len(self._matches) >= _REMEMBERED:
-            self._matches.clear()
-        self._matches[key] = match
-        return match
+        return remember(self._matches, key, _dated(found, day))
 
     def look_up(self, model: str, *, provider: str | None = None, region: str | None = None) -> Found:
         """The row for *model*, whatever the day."""
         if self._problem:
             return NoMatch(self._problem)
         key = (model, provider, region)
-        found = self._found.get(key)
-        if found is None:
-            found = self._search(model, provider, region)
-            if len(self._found) >= _REMEMBERED:
-                self._found.clear()
-            self._found[key] = found
-        return found
+        return self._found.get(key) or remember(self._found, key, self._search(model, provider, region))
 
     def provider_of(self, model: str) -> str | None:
         """The provider that a bare *model* name means; None when nothing or more than one sells it."""
-        owners = self._owners(model.strip())
-        return owners[0] if len(owners) == 1 else None
+        if model not in self._vendors:
+            owners = self._owners(model.strip())
+            remember(self._vendors, model, owners[0] if len(owners) == 1 else None)
+        return self._vendors[model]
 
     def nearest(self, name: str, n: int = 3) -> list[str]:
         """The *n* known names most like *name*, as ``provider/model``."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from asynccache.reply import Usage
 
-__all__ = ["Request", "find_price", "money", "price_usage", "total_of"]
+__all__ = ["Request", "find_price", "located", "price_usage", "tier_of", "total_of"]
 
 
 class Request(NamedTuple):
@@ -99,7 +99,7 @@ def find_price(request: Request, book: PriceBook) -> Match | NoMatch:
     return found
 
 
-def money(amount: int | None) -> Decimal | None:
+def _money(amount: int | None) -> Decimal | None:
     """Dollars from 10⁻¹⁸ dollars, exactly, without trailing zeros."""
     if amount is None:
         return None
@@ -113,12 +113,11 @@ def _sum(usage: Usage, request: Request, book: PriceBook) -> _Sum | str:
     counts = counts_of(usage, request.write_ttl)
     if isinstance(counts, str):
         return counts
-    if request.region is None and usage.inference_geo is not None:
-        request = request._replace(region=usage.inference_geo)
+    request = located(request, usage)
     match = find_price(request, book)
     if type(match) is NoMatch:
         return match.reason
-    tier = _tier(usage)
+    tier = tier_of(usage)
     rates = rates_for(match, tier, counts.prompt, request.at)
     if isinstance(rates, str):
         return f"{match.name}: {rates}"
@@ -132,7 +131,15 @@ def _sum(usage: Usage, request: Request, book: PriceBook) -> _Sum | str:
     )
 
 
-def _tier(usage: Usage) -> str:
+def located(request: Request, usage: Usage) -> Request:
+    """*request* with the region that the answer tells, where none is given."""
+    if request.region is None and usage.inference_geo is not None:
+        return request._replace(region=usage.inference_geo)
+    return request
+
+
+def tier_of(usage: Usage) -> str:
+    """The service tier that an answer says it was served by, "" for the ordinary one."""
     if usage.speed == "fast":
         return "fast"
     return (usage.service_tier or "").lower()
@@ -208,19 +215,19 @@ def _cost(summed: _Sum, reported: Decimal | None, *, estimated: bool) -> Cost:
     by_lifetime = amounts.written or {}
     reasons = (*_unknown(summed), *((match.note,) if match.note else ()))
     return Cost(
-        total=money(total),
-        uncached_input=money(amounts.uncached),
-        cache_read=money(amounts.read),
-        cache_write=None if amounts.written is None else money(sum(by_lifetime.values())),
+        total=_money(total),
+        uncached_input=_money(amounts.uncached),
+        cache_read=_money(amounts.read),
+        cache_write=None if amounts.written is None else _money(sum(by_lifetime.values())),
         cache_write_by_lifetime={
             ttl or match.lifetime or match.sold.lifetime: amount
             for ttl, units in by_lifetime.items()
-            if (amount := money(units)) is not None
+            if (amount := _money(units)) is not None
         },
-        output=money(amounts.output),
-        other=money(summed.other),
-        without_cache=money(without_cache),
-        saved=money(saved),
+        output=_money(amounts.output),
+        other=_money(summed.other),
+        without_cache=_money(without_cache),
+        saved=_money(saved),
         price=Price(
             model=match.name,
             since=match.price.since,

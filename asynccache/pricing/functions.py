@@ -11,9 +11,10 @@ from asynccache.pricing.catalogue import NoMatch, PriceBook, Row
 from asynccache.pricing.cost import Request, price_usage, total_of
 from asynccache.pricing.estimate import estimated_usage
 from asynccache.pricing.info import ModelInfo, model_info
+from asynccache.pricing.quick import quick_total, remember_quote, shape_of
 from asynccache.pricing.registry import own_models
 from asynccache.pricing.shelves import canonical
-from asynccache.reply import PromptTokensDetails, Usage
+from asynccache.reply import Completion, PromptTokensDetails, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,16 +63,27 @@ def completion_cost(  # noqa: PLR0913  # LiteLLM's signature
     Raises:
         InvalidRequestError: the price is not known; the message says why.
     """
+    shape = None
+    if type(completion_response) is Completion and at is None and prices is None:
+        shape = shape_of(completion_response, model, custom_llm_provider, region_name, service_tier)
+        quote = default_book().quotes.get(shape)
+        if quote is not None:
+            quick = quick_total(completion_response.usage, completion_response.created, quote)
+            if quick is not None:
+                return quick
     answer = (
         Answer(estimated_usage(prompt, messages, completion))
         if completion_response is None
         else read_answer(completion_response, service_tier)
     )
-    provider, asked = _owner(model, custom_llm_provider, answer, prices or default_book())
+    book = prices or default_book()
+    provider, asked = _owner(model, custom_llm_provider, answer, book)
     request = Request(provider, answer.model or asked, asked or None, at or answer.at, region_name)
-    total = total_of(answer.usage, request, prices or default_book())
+    total = total_of(answer.usage, request, book)
     if isinstance(total, str):
         raise InvalidRequestError(f"the cost is not known: {total}", provider=provider or None, model=model)
+    if shape is not None:
+        remember_quote(shape, answer.usage, request, book)
     return total
 
 

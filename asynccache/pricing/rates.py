@@ -53,7 +53,6 @@ class UnitRates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     read: int | None
     output: int | None
     audio_input: int | None
-    audio_read: int | None
     audio_output: int | None
     write: dict[str, int]
     write_any: int | None
@@ -193,7 +192,6 @@ def _whole(rates: Rates, sold: Sold, factor: Decimal, tier: str) -> UnitRates:
         read=_unit(read, factor),
         output=_unit(rates.output, factor),
         audio_input=_unit(rates.audio_input, factor),
-        audio_read=_unit(rates.audio_read, factor),
         audio_output=_unit(rates.audio_output, factor),
         write={ttl: _exact(rate, factor) for ttl, rate in write.items()},
         write_any=_unit(other, factor),

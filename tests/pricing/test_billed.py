@@ -130,7 +130,10 @@ _OTHERWISE = {
     ("vertex", "claude-sonnet-4-5-20250929"): "open: Google still lists the surcharge, which they leave out",
     ("gemini", "gemini-2.5-flash-image"): "they: we do not price pictures, and say so",
     ("gemini", "gemini-3-pro-image-preview"): "they: we do not price pictures, and say so",
-    ("gemini", "gemini-2.5-flash"): "they: one answer tells how many cached tokens were audio, which no usage of ours does",
+    (
+        "gemini",
+        "gemini-2.5-flash",
+    ): "they: one answer tells how many cached tokens were audio, which no usage of ours does",
     ("gemini", "anthropic/claude-sonnet-4.5"): "we: that is an OpenRouter name, which Google does not sell",
 }
 

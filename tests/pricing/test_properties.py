@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from asynccache.pricing.book import default_book
 from asynccache.pricing.catalogue import PriceBook
 from asynccache.pricing.cost import Request, price_usage, total_of
-from asynccache.reply import Cost, Usage
+from asynccache.pricing.functions import completion_cost
+from asynccache.reply import Completion, Cost, Usage
 from tests.pricing.usages import used
 
 MODELS = [
@@ -84,14 +85,21 @@ def test_more_tokens_never_cost_less(
     assert less is None or greater is None or less <= greater
 
 
-@given(model=st.sampled_from(MODELS), counts=COUNTS, at=MOMENT)
-@settings(max_examples=100, deadline=None)
-def test_the_short_way_is_the_long_way(model: tuple[str, str], counts: dict[str, int], at: datetime) -> None:
+@given(model=st.sampled_from(MODELS), counts=COUNTS, at=MOMENT, tier=TIER)
+@settings(max_examples=400, deadline=None)
+def test_the_short_way_is_the_long_way(
+    model: tuple[str, str], counts: dict[str, int], at: datetime, tier: str | None
+) -> None:
     """`completion_cost`'s float is the nearest to the exact total, or both are unknown for the same reason."""
-    usage = used(**counts)
+    usage = used(**counts, service_tier=tier)
     exact = price_usage(usage, provider=model[0], model=model[1], at=at)
     quick = total_of(usage, Request(*model, at=at), default_book())
     assert quick == (exact.reason if exact.total is None else float(exact.total))
+    if exact.total is not None:
+        answer = Completion(model=model[1], created=int(at.timestamp()), usage=usage)
+        # The first call looks the rates up, the second has them.
+        assert completion_cost(answer, custom_llm_provider=model[0]) == float(exact.total)
+        assert completion_cost(answer, custom_llm_provider=model[0]) == float(exact.total)
 
 
 @given(counts=COUNTS, at=MOMENT)
