@@ -62,8 +62,8 @@ def build_request(
         keep_cache_control=bool(routing["keep_cache_control"]),
         drop_params=bool(routing["drop_params"]),
         access=_access(provider, routing, options),
-        extra_headers=_headers(routing["extra_headers"] or routing["headers"] or {}),
-        extra_body=_mapping("extra_body", routing["extra_body"] or {}),
+        extra_headers=_headers(_or_none(routing["extra_headers"] or routing["headers"])),
+        extra_body=_mapping("extra_body", _or_none(routing["extra_body"])),
         timeout=limits,
         deadline=None if limits.total is None else time.monotonic() + limits.total,
         max_retries=max_retries if retries is None else _count("max_retries", retries),
@@ -143,6 +143,10 @@ def _count(name: str, value: Any) -> int:
         return value
     msg = f"{name}={value!r} is not a whole number from 0 up"
     raise InvalidRequestError(msg)
+
+
+def _or_none(value: Any) -> Any:
+    return {} if value is None else value
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:

@@ -78,13 +78,13 @@ def shared_client() -> Client:
         for old in [known for known in _shared if known.is_closed()]:
             del _shared[old]
         client = Client()
-        closer = _close_at_shutdown(client)
+        closer = _close_at_shutdown(client, loop)
         found = _shared[loop] = (client, closer)
         _begin(closer)
     return found[0]
 
 
-async def _close_at_shutdown(client: Client) -> AsyncGenerator[None]:
+async def _close_at_shutdown(client: Client, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None]:
     """Ends when the loop ends its generators: the only notice that a loop gives before it closes.
 
     It hands nothing out, so the rule against generators does not bite.
@@ -92,6 +92,7 @@ async def _close_at_shutdown(client: Client) -> AsyncGenerator[None]:
     try:
         yield
     finally:
+        _shared.pop(loop, None)
         await client.aclose()
 
 
