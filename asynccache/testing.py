@@ -33,9 +33,9 @@ def simulator(
 ) -> Simulator:
     """Local providers with real wire formats and real prefix-cache rules, to be used under ``async with``.
 
-    Give a call ``api_base=sim.openai_base`` (``anthropic_base``, ``deepseek_base``), or the process
-    `environment`. ``sim.clock.advance("6m")`` moves its time; ``sim.log`` holds what it truly received
-    and sent.
+    Give a call ``api_base=sim.openai_base`` (``anthropic_base``, ``deepseek_base``, ``bedrock_base``), or the
+    process `environment`. ``sim.clock.advance("6m")`` moves its time; ``sim.log`` holds what it truly
+    received and sent.
 
     Args:
         answer: the text of every answer; filler when None.
@@ -51,7 +51,7 @@ def simulator(
 
 
 def environment(sim: Simulator) -> dict[str, str]:
-    """The variables that lead OpenAI, Anthropic and DeepSeek calls to *sim*: addresses, and keys that open nothing."""
+    """The variables that lead a program's calls to *sim*: addresses, and keys that open nothing."""
     return {
         "OPENAI_BASE_URL": sim.openai_base,
         "OPENAI_API_KEY": FAKE_KEY,
@@ -59,6 +59,9 @@ def environment(sim: Simulator) -> dict[str, str]:
         "ANTHROPIC_API_KEY": FAKE_KEY,
         "DEEPSEEK_API_BASE": sim.deepseek_base,
         "DEEPSEEK_API_KEY": FAKE_KEY,
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": sim.bedrock_base,
+        "AWS_BEARER_TOKEN_BEDROCK": FAKE_KEY,
+        "AWS_REGION": "us-east-1",
     }
 
 

@@ -51,7 +51,15 @@ async def test_simulator_by_address() -> None:
     assert_cache_hit(second, at_least=2048)
 
 
-@pytest.mark.parametrize("model", ["openai/gpt-4o", "anthropic/claude-sonnet-4-5", "deepseek/deepseek-flash"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "openai/gpt-4o",
+        "anthropic/claude-sonnet-4-5",
+        "deepseek/deepseek-flash",
+        "bedrock/global.anthropic.claude-sonnet-5",
+    ],
+)
 async def test_simulator_by_environment(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`environment` leads calls without an address or a key to the simulator."""
     async with simulator(answer_tokens=2) as sim:

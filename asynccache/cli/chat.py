@@ -10,6 +10,7 @@ import click
 from asynccache.cli.marks import CONVERSATION
 from asynccache.cli.report import draw_bar, money_line, token_line
 from asynccache.cli.screen import Screen, is_terminal
+from asynccache.cli.simulated import PROVIDERS, reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,7 @@ class Talk:
         self._stream: CompletionStream | None = None
         self._client: Client | None = None
         self._simulator: Simulator | None = None
-        self._reach: dict[str, Any] = {}
+        self._access: dict[str, Any] = {}
 
     async def open(self, *, simulate: bool) -> None:
         """Make the client, and the simulated provider where it is wanted."""
@@ -85,12 +86,12 @@ class Talk:
         from asynccache.simulator import Simulator, SimulatorSettings
 
         provider = self._model.partition("/")[0]
-        if not hasattr(Simulator, f"{provider}_base"):
-            msg = f"there is no simulated {provider!r}; use a model of anthropic, deepseek or openai"
+        if provider not in PROVIDERS:
+            msg = f"there is no simulated {provider!r}; there are {', '.join(PROVIDERS)}"
             raise click.ClickException(msg)
         settings = SimulatorSettings(rate=_RATE) if is_terminal() else SimulatorSettings()
         self._simulator = await Simulator(settings).start()
-        self._reach = {"api_base": getattr(self._simulator, f"{provider}_base"), "api_key": ""}
+        self._access = reach(self._simulator, self._model)
 
     async def ask(self, question: str) -> None:
         """One question; the answer is written as it comes, then what it used and cost."""
@@ -101,7 +102,7 @@ class Talk:
         asked = [*self._messages, {"role": "user", "content": question}]
         try:
             self._stream = stream = await self._client.acompletion(
-                self._model, asked, stream=True, cache_control_injection_points=CONVERSATION, **self._reach
+                self._model, asked, stream=True, cache_control_injection_points=CONVERSATION, **self._access
             )
             async with stream:
                 async for chunk in stream:

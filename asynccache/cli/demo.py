@@ -14,6 +14,7 @@ from asynccache.cli.divergence import find_divergence
 from asynccache.cli.marks import CONVERSATION
 from asynccache.cli.report import draw_bar, money, money_line, saved_text, token_line
 from asynccache.cli.screen import Screen, is_terminal
+from asynccache.cli.simulated import reach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ __all__ = ["demo"]
 
 MODELS = {
     "anthropic": "anthropic/claude-sonnet-5-5",
+    "bedrock": "bedrock/global.anthropic.claude-sonnet-5-5",
     "deepseek": "deepseek/deepseek-flash",
     "openai": "openai/gpt-6.2-sol",
 }
@@ -87,7 +89,7 @@ async def _play(model: str, screen: Screen | None) -> None:
     if screen is not None:
         _explain(screen, model)
     async with Simulator(settings) as simulator, Client() as client:
-        table = Table(client, model, _base(simulator, model), screen)
+        table = Table(client, model, reach(simulator, model), screen)
         for exchange in TURNS:
             await table.ask(exchange, OPENING)
         await table.ask(AFTERWARDS, OTHER_OPENING)
@@ -101,11 +103,11 @@ async def _play(model: str, screen: Screen | None) -> None:
 class Table:
     """Where one conversation is held; remembers every turn."""
 
-    def __init__(self, client: Client, model: str, base: str, screen: Screen | None) -> None:
+    def __init__(self, client: Client, model: str, access: dict[str, Any], screen: Screen | None) -> None:
         self.turns: list[Turn] = []
         self._client = client
         self._model = model
-        self._base = base
+        self._access = access
         self._screen = screen
         self._asked: list[dict[str, Any]] = []
 
@@ -122,10 +124,9 @@ class Table:
             self._model,
             messages,
             stream=True,
-            api_base=self._base,
-            api_key="",
             cache_control_injection_points=CONVERSATION,
             extra_headers={"x-simulator": json.dumps({"answer": exchange.answer})},
+            **self._access,
         )
         async with stream:
             async for chunk in stream:
@@ -224,7 +225,3 @@ def _prices_checked(model: str) -> str:
 
     shelf = shelf_of(model.partition("/")[0])
     return "?" if shelf is None else shelf.file.checked
-
-
-def _base(simulator: Any, model: str) -> str:
-    return str(getattr(simulator, f"{model.partition('/')[0]}_base"))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from asynccache.cli.simulated import exports
+
 if TYPE_CHECKING:
     from asynccache.simulator import Simulator, SimulatorSettings
 
@@ -29,7 +31,7 @@ __all__ = ["simulator"]
     help="How long an answer is.",
 )
 def simulator(port: int, host: str, rate: float | None, latency: float, answer_tokens: int) -> None:
-    """Run the simulated OpenAI, Anthropic and DeepSeek until Ctrl-C or SIGTERM.
+    """Run the simulated OpenAI, Anthropic, DeepSeek and Bedrock until Ctrl-C or SIGTERM.
 
     Real wire formats and real prefix-cache rules; token counts are estimates. It prints the variables to
     export, so that a program meets it instead of the real providers.
@@ -65,12 +67,5 @@ async def _serve(port: int, host: str, settings: SimulatorSettings) -> None:
 
 def _announce(running: Simulator) -> None:
     click.echo("# simulated providers; leave with Ctrl-C. In another terminal:")
-    for name, value in (
-        ("OPENAI_BASE_URL", running.openai_base),
-        ("OPENAI_API_KEY", "sk-simulated"),
-        ("ANTHROPIC_BASE_URL", running.anthropic_base),
-        ("ANTHROPIC_API_KEY", "sk-simulated"),
-        ("DEEPSEEK_API_BASE", running.deepseek_base),
-        ("DEEPSEEK_API_KEY", "sk-simulated"),
-    ):
+    for name, value in exports(running).items():
         click.echo(f"export {name}={value}")

@@ -19,7 +19,7 @@ def slow_openai() -> Iterator[dict[str, str]]:
     """A simulated provider that takes seconds for an answer, as the environment of another process."""
     with start("simulator", "--port", "0", "--rate", "20", "--answer-tokens", "200") as process:
         exports: dict[str, str] = {}
-        while len(exports) < 6 and process.stdout:
+        while len(exports) < 9 and process.stdout:
             line = process.stdout.readline()
             assert line
             if line.startswith("export "):
@@ -31,7 +31,14 @@ def slow_openai() -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "model", [MODEL, "openai/gpt-6.2-sol", "deepseek/deepseek-flash", "claude-sonnet-4-5"]
+    "model",
+    [
+        MODEL,
+        "openai/gpt-6.2-sol",
+        "deepseek/deepseek-flash",
+        "bedrock/global.anthropic.claude-sonnet-5",
+        "claude-sonnet-4-5",
+    ],
 )
 def test_a_simulated_conversation(model: str) -> None:
     """Every line is a question; every answer is followed by its tokens and its cost."""

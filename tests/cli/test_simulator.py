@@ -13,7 +13,7 @@ def test_serves_until_it_is_told_to_stop() -> None:
     with start("simulator", "--port", "0", "--answer-tokens", "3") as process:
         try:
             exports: dict[str, str] = {}
-            while len(exports) < 6:
+            while len(exports) < 9:
                 line = process.stdout.readline() if process.stdout else ""
                 assert line, "it ended before it had said where it listens"
                 if line.startswith("export "):
