@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from asynccache.errors import InvalidRequestError
-from asynccache.pricing.shapes import is_object
 from asynccache.reply import (
     CacheCreation,
     Completion,
@@ -16,6 +15,7 @@ from asynccache.reply import (
     PromptTokensDetails,
     Usage,
 )
+from asynccache.shapes import is_object
 
 __all__ = ["Answer", "read_answer"]
 

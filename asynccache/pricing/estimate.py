@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from asynccache.pricing.shapes import is_list, is_object
 from asynccache.reply import Usage
+from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,7 @@ def _text(value: Any) -> str:
         return value
     if is_object(value):
         return "".join(_text(item) for name, item in value.items() if name not in _FRAMES)
-    if is_list(value):
+    if is_array(value):
         return "".join(_text(item) for item in value)
     return ""
 

@@ -7,7 +7,7 @@ from decimal import Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 from asynccache.pricing.entries import Above, Caching, DatedPrice, Model, Tier
-from asynccache.pricing.shapes import is_object
+from asynccache.shapes import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,8 +13,8 @@ from asynccache.errors import InvalidRequestError
 from asynccache.pricing.catalogue import PriceBook
 from asynccache.pricing.entries import DatedPrice, Model, Rates
 from asynccache.pricing.litellm_format import is_litellm_row, model_from_litellm
-from asynccache.pricing.shapes import is_object
 from asynccache.pricing.shelves import canonical
+from asynccache.shapes import is_object
 
 __all__ = ["own_models", "price_book", "read_prices"]
 

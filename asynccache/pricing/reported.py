@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from asynccache.pricing.shapes import is_list, is_object
 from asynccache.pricing.shelves import billed_at
+from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
     from asynccache.reply import Usage
@@ -21,7 +21,7 @@ def reported_cost(usage: Usage, provider: str) -> Decimal | None:
     place = billed_at(provider)
     if place is None or usage.raw is None:
         return None
-    parts = usage.raw if is_list(usage.raw) else [usage.raw]
+    parts = usage.raw if is_array(usage.raw) else [usage.raw]
     for part in reversed(parts):
         amount = _amount(part, place.path)
         if amount is not None:
