@@ -66,12 +66,28 @@ def test_the_signed_path_survives_yarl(vector: dict[str, Any]) -> None:
     assert str(URL(vector["url"], encoded=True)) == vector["url"]
 
 
-_names = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,15}", fullmatch=True)
+_names = st.one_of(
+    st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,15}", fullmatch=True),
+    st.sampled_from(["TE", "Baggage", "User-Agent"]),
+)
 _values = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
 _segments = st.text("abcXYZ019-_.~%:$&+,;=@!*'()/ ", max_size=30)
 _queries = st.lists(
     st.from_regex(r"[a-zA-Z0-9_.~-]{1,5}(=[a-zA-Z0-9%_.~-]{0,5})?", fullmatch=True), max_size=4
 )
+
+
+def test_headers_that_change_on_the_way_are_not_signed() -> None:
+    """Of hop-by-hop and tracing headers neither signer makes the signature depend."""
+    pytest.importorskip("botocore")
+    from botocore.auth import SIGNED_HEADERS_BLACKLIST
+
+    plain = {"X-Amz-Date": "20261122T120000Z"}
+    more = plain | dict.fromkeys(SIGNED_HEADERS_BLACKLIST, "x")
+    scope = Scope("r", "bedrock", "20261122T120000Z")
+    bare = own_signature("https://h.example/", plain, b"", KEYS, scope)
+    assert own_signature("https://h.example/", more, b"", KEYS, scope) == bare
+    assert botocore_signature("https://h.example/", more, b"", KEYS, scope) == bare
 
 
 @given(
