@@ -31,10 +31,12 @@ def test_help_is_quick() -> None:
     """`--help` takes at most 0.2 s, interpreter included, because no command is imported for it."""
     command = [PYTHON[0], "-c", START, "--help"]
     best = 1.0
-    for _ in range(5):
+    for _ in range(20):  # a busy machine may need a second try, a slow command has none
         began = time.perf_counter()
         subprocess.run(command, env=environment(), capture_output=True, check=True)
         best = min(best, time.perf_counter() - began)
+        if best <= 0.2:
+            break
     assert best <= 0.2
 
 
