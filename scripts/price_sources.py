@@ -57,7 +57,7 @@ def litellm_map() -> dict[str, dict[str, Any]]:
     """LiteLLM's bundled map, read as a file: importing LiteLLM takes seconds and reaches for the network."""
     spec = importlib.util.find_spec("litellm")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("litellm is not installed; pip install the `prices` dependency group")
+        raise ModuleNotFoundError("litellm is not installed: pip install --no-deps litellm")
     path = Path(spec.origin).with_name("model_prices_and_context_window_backup.json")
     rows: dict[str, dict[str, Any]] = json.loads(path.read_text())
     rows.pop("sample_spec", None)

@@ -1,6 +1,6 @@
 """Refreshes the price files: rewrites the ring's, adds models that are new to the reviewed ones, changes no reviewed row.
 
-    pip install --group prices
+    pip install genai-prices==0.2.3 && pip install --no-deps litellm==1.109.1
     python scripts/refresh_prices.py [provider ...]
 
 Then read the diff, check what is new against the provider's own page, and run scripts/check_prices.py.
@@ -39,6 +39,8 @@ class Feed:
     shared: dict[str, Any] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     """Beginnings of the names that are taken over; all, when there are none."""
+    without: tuple[str, ...] = ()
+    """Beginnings of names that are not: another provider's prices hold for them."""
     extra: tuple[Model, ...] = ()
     """Rows that neither collection has, kept here by hand."""
 
@@ -84,6 +86,7 @@ FEEDS = {
         "https://cloud.google.com/vertex-ai/generative-ai/pricing",
         (),
         ("vertex_ai-language-models", "vertex_ai", "vertex_ai-anthropic_models"),
+        without=("claude",),
     ),
     "openrouter": Feed(
         "https://openrouter.ai/models",
@@ -175,7 +178,11 @@ def rows_of(feed: Feed) -> list[Model]:
             rows[name] = msgspec.structs.replace(model, name=name)
             spelled[name] = name
     rows.update({model.name: model for model in feed.extra})
-    kept = (row for row in rows.values() if not feed.only or row.name.startswith(feed.only))
+    kept = (
+        row
+        for row in rows.values()
+        if (not feed.only or row.name.startswith(feed.only)) and not row.name.startswith(feed.without)
+    )
     return [row for row in kept if not any(fnmatchcase(row.name, pattern) for pattern in LEFT_OUT)]
 
 

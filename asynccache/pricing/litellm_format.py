@@ -113,6 +113,8 @@ def _regions(row: Mapping[str, Any]) -> dict[str, Decimal]:
         for region in ("eu", "us")
         if (key := f"regional_processing_uplift_multiplier_{region}") in row
     }
+    if "regional_endpoint_uplift_multiplier" in row:
+        regions["*"] = Decimal(str(row["regional_endpoint_uplift_multiplier"]))
     specific = _object(row.get("provider_specific_entry"))
     if "us" in specific:
         regions["us"] = Decimal(str(specific["us"]))

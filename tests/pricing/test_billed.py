@@ -127,7 +127,6 @@ _OTHERWISE = {
         "claude-sonnet-4-5-20250929",
     ): "both: the surcharge above 200,000 tokens ended on 2026-04-30",
     ("bedrock", "claude-sonnet-4-5-20250929"): "open: AWS still lists the surcharge, which they leave out",
-    ("vertex", "claude-sonnet-4-5-20250929"): "open: Google still lists the surcharge, which they leave out",
     ("gemini", "gemini-2.5-flash-image"): "they: we do not price pictures, and say so",
     ("gemini", "gemini-3-pro-image-preview"): "they: we do not price pictures, and say so",
     (

@@ -101,6 +101,21 @@ def test_a_foundation_model_by_arn_runs_in_its_region() -> None:
     assert match.factor == Decimal("1.1")
 
 
+def test_vertex_costs_more_in_a_region() -> None:
+    """Google sells Claude at Anthropic's price; since 4.5 a regional endpoint costs 10 % more than the global one."""
+
+    def factor(model: str, region: str | None) -> Decimal:
+        match = find(model, provider="vertex_ai", region=region)
+        assert type(match) is Match
+        return match.factor
+
+    assert factor("claude-sonnet-4-5@20250929", "us-east5") == Decimal("1.1")
+    assert factor("claude-opus-5-5", "europe-west1") == Decimal("1.1")
+    assert factor("claude-opus-5-5", "global") == factor("claude-opus-5-5", None) == 1
+    assert factor("claude-opus-4-1@20250805", "us-east5") == 1
+    assert factor("gemini-3.6-flash", "us-central1") == Decimal("1.1")
+
+
 def test_old_models_cost_the_same_everywhere() -> None:
     """The 10 % of regional profiles begin with Claude 4.5."""
     match = find("us.anthropic.claude-sonnet-4-20250514-v1:0")
