@@ -25,6 +25,7 @@ _CACHES = re.compile(
 _UNKNOWN = ("nonexistent", "not-found", "does-not-exist")
 _ROLES = ("user", "assistant", "system")
 _TEXTS = ("text",)
+_NOT_BEFORE = ("document", "video", "reasoningContent")  # strands-agents/harness-sdk#1966, #3677
 
 
 def check_model_id(model: str) -> None:
@@ -99,8 +100,10 @@ def _check_checkpoints(body: dict[str, Any], model: str) -> None:
                     400,
                     "Malformed input request: extraneous key [cachePoint] is not permitted, please reformat",
                 )
-            if not before:
-                raise Refusal(400, f"{where}.{number}: a cachePoint must follow what it caches")
+            if not before or any(name in before for name in _NOT_BEFORE):
+                raise Refusal(
+                    400, "There is nothing available to cache. Please remove the invalid cache point."
+                )
             ttl = obj(point).get("ttl") or "5m"
             if obj(point).get("type") != "default" or ttl not in ANTHROPIC_TTL or (nova and ttl != "5m"):
                 raise Refusal(400, f"{where}.{number}.cachePoint: {point!r} is not supported by this model")

@@ -272,6 +272,25 @@ def test_marks_stand_behind_what_they_mark() -> None:
     ]
 
 
+DOCUMENT = {"type": "file", "file": {"file_data": f"data:text/csv;base64,{PIXEL}", "filename": "a.csv"}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "mark", "want"),
+    [
+        (["x", DOCUMENT, DOCUMENT], 2, ["text", "cachePoint", "document", "document"]),
+        (["x", DOCUMENT, "y"], 1, ["text", "cachePoint", "document", "text"]),
+        (["x", DOCUMENT, "y"], 2, ["text", "document", "text", "cachePoint"]),
+        ([DOCUMENT, "y"], 0, ["document", "text"]),
+    ],
+)
+def test_checkpoints_never_follow_documents(parts: list[Any], mark: int, want: list[str]) -> None:
+    """Bedrock refuses a checkpoint directly behind a document: it stands before it, where something is before it."""
+    content = [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts]
+    sent = body([{"role": "user", "content": content}], marks=(Mark(("messages", 0, "content", mark)),))
+    assert [next(iter(block)) for block in sent["messages"][0]["content"]] == want
+
+
 def test_models_of_one_lifetime_are_told_none() -> None:
     """Nova knows no `ttl`: the field is not sent."""
     sent = body([HI], model=NOVA, marks=(Mark(("messages", 0), "5m"),))

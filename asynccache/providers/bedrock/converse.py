@@ -3,7 +3,9 @@
 How what Converse cannot say is handled:
 
 * A `cachePoint` is a block of its own: it stands after the block that is marked, after a whole `toolResult`
-  and never inside it.
+  and never inside it. Bedrock refuses one directly after a document, a video or reasoning, and one with nothing
+  of its message before it: there it stands before them, or is left out (strands-agents/harness-sdk#1966, #3677,
+  pydantic/pydantic-ai#4207, 0xPlaygrounds/rig#1673).
 * Converse has no `tool_choice="none"`. Without tool calls in the history no tools are sent; with some, Bedrock
   refuses a request without tools, so they are sent and the choice is left to the model.
 * User and assistant must take turns: messages in a row with one role become one, tool results first.
@@ -106,8 +108,9 @@ class _Conversation:
         made: list[Block] = []
         for where, block in content_blocks(message.get("content"), path):
             made.append(block)
-            made += self._marks.at(where)
-        return made + self._marks.at(path) if made else made
+            _place(made, self._marks.at(where))
+        _place(made, self._marks.at(path))
+        return made
 
     def _append(self, role: str, blocks: list[Block]) -> None:
         if not blocks:
@@ -128,14 +131,18 @@ class _Conversation:
     def _assistant(self, message: Mapping[str, Any], path: Path) -> list[Block]:
         own = message.get("provider_blocks")
         if is_array(own) and own and all(is_object(block) and "type" not in block for block in own):
-            return [*own, *self._marks.within(path)]  # an answer of Converse's, to be sent back as it came
+            blocks = list(own)  # an answer of Converse's, to be sent back as it came
+            _place(blocks, self._marks.within(path))
+            return blocks
         said = self._said(message, path)
         blocks = reasoning_blocks(message) + said
         for number, call in enumerate(message.get("tool_calls") or ()):
             where = (*path, "tool_calls", number)
             blocks.append(_tool_use(call, where))
             blocks += self._marks.at(where)
-        return blocks + self._marks.at(path) if blocks and not said else blocks
+        if not said:
+            _place(blocks, self._marks.at(path))
+        return blocks
 
     def _tool_result(self, message: Mapping[str, Any], path: Path) -> list[Block]:
         content = [block for _, block in content_blocks(message.get("content"), path)]
@@ -143,6 +150,18 @@ class _Conversation:
         if message.get("is_error") or message.get("status") == "error":
             result["status"] = "error"
         return [{"toolResult": result}, *self._marks.within(path)]
+
+
+_NO_CHECKPOINT_BEHIND = frozenset({"document", "video", "reasoningContent"})
+
+
+def _place(blocks: list[Block], points: list[Block]) -> None:
+    """Add the checkpoint at the end of *blocks*, or as near to it as Bedrock takes one."""
+    at = len(blocks)
+    while at and not _NO_CHECKPOINT_BEHIND.isdisjoint(blocks[at - 1]):
+        at -= 1
+    if at and "cachePoint" not in blocks[at - 1]:
+        blocks[at:at] = points
 
 
 def tool_config(request: Request, model: BedrockModel, messages: list[Block]) -> Block | None:
