@@ -296,4 +296,4 @@ def _link(machine: Machine[Any, Any], emit: Emit[Any]) -> Emit[Any]:
 
 def _by_type(table: dict[type[Any], Emit[Any]], beyond: Emit[Any]) -> Emit[Any]:
     find = table.get
-    return lambda item: find(type(item), beyond)(item)
+    return lambda item: find(item.__class__, beyond)(item)

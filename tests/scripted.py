@@ -33,7 +33,9 @@ class Scripted:
 
 
 @contextlib.asynccontextmanager
-async def scripted(script: Sequence[bytes | float] | Callable[[int], Sequence[bytes | float]]) -> AsyncIterator[Scripted]:
+async def scripted(
+    script: Sequence[bytes | float] | Callable[[int], Sequence[bytes | float]],
+) -> AsyncIterator[Scripted]:
     """Serve *script* to every request: bytes are sent, numbers are seconds to wait; then the connection closes.
 
     A negative number at the end keeps the connection open until the client goes.
@@ -43,7 +45,9 @@ async def scripted(script: Sequence[bytes | float] | Callable[[int], Sequence[by
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+        length = next(
+            (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+        )
         seen.bodies.append(await reader.readexactly(length))
         seen.heads.append(head)
         steps = script(len(seen.heads)) if callable(script) else script

@@ -25,7 +25,7 @@ FLOORS = {
 # Floors whose rooms are parts of one idea and may know each other.
 SHARED_FLOORS = {0, 6}
 # Parts of the translation stage, in files of their own.
-ROOM_OF = {name: "cache_control" for name in ("cache_injection", "cache_marks", "cache_plan")}
+ROOM_OF = dict.fromkeys(("cache_injection", "cache_marks", "cache_plan"), "cache_control")
 
 
 def room_of(module: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -97,7 +98,7 @@ STREAMS = st.lists(
 def test_any_split(body: bytes, cuts: list[int]) -> None:
     """Any split of any stream gives the events of a byte-by-byte reading."""
     edges = sorted({0, len(body), *(c for c in cuts if c < len(body))})
-    split = [body[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    split = [body[a:b] for a, b in pairwise(edges)]
     single = [body[i : i + 1] for i in range(len(body))]
     assert decode([body]) == decode(split) == decode(single)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 
+from asynccache.aggregate import aggregate
 from asynccache.arguments import build_request
 from asynccache.errors import (
     APIConnectionError,
@@ -23,12 +25,11 @@ from asynccache.errors import (
     StreamInterruptedError,
     WrongEventLoopError,
 )
+from asynccache.pipeline import Pipeline
 from asynccache.request import Request, Timeout
 from asynccache.secret import Secret
 from asynccache.stream import Stream
 from asynccache.transport import Transport
-from asynccache.aggregate import aggregate
-from asynccache.pipeline import Pipeline
 
 from .scripted import SSE, chunked, event, scripted
 
@@ -52,7 +53,7 @@ async def read(transport: Transport, asked: Request) -> list[Any]:
 
 
 @pytest.fixture
-async def transport():
+async def transport() -> AsyncIterator[Transport]:
     transport = Transport()
     yield transport
     await transport.aclose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -68,7 +68,7 @@ class Replayer:
         self._runner: web.AppRunner | None = None
         self.base = ""
 
-    async def __aenter__(self) -> Replayer:
+    async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/{path:.*}", self._handle)
         self._runner = web.AppRunner(app)

@@ -127,30 +127,27 @@ async def test_errors() -> None:
 async def test_cut_streams_are_never_a_success() -> None:
     """A recorded stream that ends early anywhere raises, and tells what had been said; its usage is not invented."""
     seen = 0
-    async with Client() as client:
-        async with Replayer() as server:
-            for folder, provider in MAIN.items():
-                for answer in list(recorded(folder))[:400:9]:
-                    if answer.status != 200 or not answer.stream:
-                        continue
-                    body = answer.body
-                    for end in (len(body) // 4, len(body) // 2, int(len(body) * 0.8)):
-                        short = Recorded(
-                            {**answer.case, "response_body": None, "response_body_base64": None}, {}
+    async with Client() as client, Replayer() as server:
+        for folder, provider in MAIN.items():
+            for answer in list(recorded(folder))[:400:9]:
+                if answer.status != 200 or not answer.stream:
+                    continue
+                body = answer.body
+                for end in (len(body) // 4, len(body) // 2, int(len(body) * 0.8)):
+                    short = Recorded({**answer.case, "response_body": None, "response_body_base64": None}, {})
+                    short.case["response_body"] = body[:end].decode("utf-8", "ignore")
+                    server.answer = short
+                    usages: list[Any] = []
+                    with pytest.raises(AsyncCacheError) as caught:
+                        stream = await client.acompletion(
+                            **arguments_of(answer, provider, server.base), on_usage=usages.append
                         )
-                        short.case["response_body"] = body[:end].decode("utf-8", "ignore")
-                        server.answer = short
-                        usages: list[Any] = []
-                        with pytest.raises(AsyncCacheError) as caught:
-                            stream = await client.acompletion(
-                                **arguments_of(answer, provider, server.base), on_usage=usages.append
-                            )
-                            async for _ in stream:
-                                pass
-                        assert len(usages) == 1, answer.id
-                        assert usages[0].source in {"partial", "missing"}, answer.id
-                        assert caught.value.provider == provider
-                        seen += 1
+                        async for _ in stream:
+                            pass
+                    assert len(usages) == 1, answer.id
+                    assert usages[0].source in {"partial", "missing"}, answer.id
+                    assert caught.value.provider == provider
+                    seen += 1
     await asyncio.sleep(0)
     if not seen:
         pytest.skip("no ../shared beside this checkout")
