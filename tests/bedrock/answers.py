@@ -97,7 +97,7 @@ async def hear(
                 if type(event) is Usage:
                     heard.usage = event
                 whole.add(event)
-        except Exception as error:  # noqa: BLE001 - the test looks at it
+        except Exception as error:
             heard.error = error
     heard.completion = whole.completion(whole=heard.error is None)
     return heard

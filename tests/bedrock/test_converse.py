@@ -167,6 +167,13 @@ def test_an_answer_in_own_blocks_goes_back_as_it_came() -> None:
     assert sent["messages"][1]["content"] == [*blocks, {"cachePoint": {"type": "default"}}]
 
 
+def test_unsigned_reasoning_never_goes_back() -> None:
+    """Reasoning that carries no signature is refused by Bedrock, in own blocks as anywhere."""
+    blocks = [{"text": "a"}, {"reasoningContent": {"reasoningText": {"text": "b"}}}, {"text": "c"}]
+    message = {"role": "assistant", "content": "ac", "provider_blocks": blocks}
+    assert body([HI, message, HI])["messages"][1]["content"] == [{"text": "a"}, {"text": "c"}]
+
+
 def test_foreign_blocks_are_not_mistaken_for_own_ones() -> None:
     """Blocks of Anthropic's own API are not sent to Converse: text and calls say the same."""
     message = {"role": "assistant", "content": "a", "provider_blocks": [{"type": "text", "text": "a"}]}
@@ -208,10 +215,20 @@ def test_foreign_blocks_are_not_mistaken_for_own_ones() -> None:
             {"video": {"format": "mp4", "source": {"bytes": PIXEL}}},
         ),
         ({"type": "guarded_text", "text": "x"}, {"guardContent": {"text": {"text": "x"}}}),
+        ({"type": "refusal", "refusal": "no"}, {"text": "no"}),
+        ("bare", {"text": "bare"}),
+        (
+            {"type": "input_audio", "input_audio": {"data": PIXEL, "format": "mp3"}},
+            {"audio": {"format": "mp3", "source": {"bytes": PIXEL}}},
+        ),
+        (
+            {"type": "image", "source": {"type": "url", "url": f"data:image/gif;base64,{PIXEL}"}},
+            {"image": {"format": "gif", "source": {"bytes": PIXEL}}},
+        ),
         ({"text": "native"}, {"text": "native"}),
     ],
 )
-def test_parts(part: dict[str, Any], want: dict[str, Any]) -> None:
+def test_parts(part: Any, want: dict[str, Any]) -> None:
     """Images, documents and video become Converse's blocks; its own blocks pass."""
     assert (
         body([{"role": "user", "content": [part, {"type": "text", "text": "x"}]}])["messages"][0]["content"][
@@ -228,6 +245,11 @@ def test_parts(part: dict[str, Any], want: dict[str, Any]) -> None:
         ({"type": "image_url", "image_url": {"url": "data:image/tiff;base64,AA=="}}, "image/tiff"),
         ({"type": "file", "file": {"file_id": "file-1"}}, "no file ids"),
         ({"type": "hologram"}, "'hologram'"),
+        ({"type": "file"}, "under 'file'"),
+        ({"type": "input_audio"}, "data and format"),
+        ({"type": "image"}, "has a source"),
+        ({"type": "image_url", "image_url": {}}, "no data"),
+        ({"type": "text", "text": 1}, "int, not a string"),
         (7, "int"),
     ],
 )
@@ -337,6 +359,42 @@ def test_tool_choice(choice: Any, want: dict[str, Any]) -> None:
     assert body(tools=[TOOL], tool_choice=choice)["toolConfig"]["toolChoice"] == want
 
 
+@pytest.mark.parametrize("choice", ["sometimes", 7, {"type": "function"}])
+def test_choices_that_are_none(choice: Any) -> None:
+    """A choice of no known form is refused with the forms that there are."""
+    with pytest.raises(InvalidRequestError, match="tool_choice is"):
+        body(tools=[TOOL], tool_choice=choice)
+
+
+@pytest.mark.parametrize("choice", [{"type": "any"}, {"any": {}}])
+def test_choices_in_other_words(choice: Any) -> None:
+    """Anthropic's and Converse's own words are understood."""
+    assert body(tools=[TOOL], tool_choice=choice)["toolConfig"]["toolChoice"] == {"any": {}}
+
+
+def test_own_tools_pass() -> None:
+    """A tool in Converse's own words goes out as it is; what is no tool is refused by its path."""
+    own = {"toolSpec": {"name": "n", "inputSchema": {"json": {}}}}
+    assert body(tools=[own])["toolConfig"]["tools"] == [own]
+    with pytest.raises(InvalidRequestError, match=r"tools\[0\] is str"):
+        body(tools=["f"])
+
+
+def test_roles_and_calls_that_are_none() -> None:
+    """An unknown role, and a call of something else than a function, are refused by their paths."""
+    with pytest.raises(InvalidRequestError, match=r"messages\[0\]\.role is 'robot'"):
+        body([{"role": "robot", "content": "x"}])
+    with pytest.raises(InvalidRequestError, match=r"tool_calls\[0\].*functions only"):
+        body([HI, {"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {}}]}])
+
+
+def test_schemas_that_are_none() -> None:
+    """A response format without a schema is refused with its form; plain text asks for nothing."""
+    with pytest.raises(InvalidRequestError, match="json_schema"):
+        body(response_format={"type": "json_schema", "json_schema": {"name": "n"}})
+    assert "outputConfig" not in body(response_format={"type": "text"})
+
+
 def test_no_tool_is_to_be_called() -> None:
     """ "none" sends no tools; where the history has calls Bedrock wants them, so they are sent without a choice."""
     assert "toolConfig" not in body(tools=[TOOL], tool_choice="none")
@@ -416,6 +474,7 @@ def test_parameters() -> None:
         ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", {"reasoning_effort": "none"}, None),
         ("openai.gpt-oss-120b-1:0", {"reasoning_effort": "low"}, {"reasoning_effort": "low"}),
         ("us.amazon.nova-2-lite-v1:0", {"reasoning_effort": "high"}, {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "high"}}),
+        ("us.amazon.nova-2-lite-v1:0", {"reasoning_effort": "none"}, {"reasoningConfig": {"type": "disabled"}}),
         ("us.amazon.nova-pro-v1:0", {"top_k": 5}, {"inferenceConfig": {"topK": 5}}),
         ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", {"betas": ["x"]}, {"anthropic_beta": ["x"]}),
     ],

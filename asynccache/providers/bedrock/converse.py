@@ -131,7 +131,7 @@ class _Conversation:
     def _assistant(self, message: Mapping[str, Any], path: Path) -> list[Block]:
         own = message.get("provider_blocks")
         if is_array(own) and own and all(is_object(block) and "type" not in block for block in own):
-            blocks = list(own)  # an answer of Converse's, to be sent back as it came
+            blocks = [block for block in own if _may_return(block)]  # an answer of Converse's, as it came
             _place(blocks, self._marks.within(path))
             return blocks
         said = self._said(message, path)
@@ -150,6 +150,12 @@ class _Conversation:
         if message.get("is_error") or message.get("status") == "error":
             result["status"] = "error"
         return [{"toolResult": result}, *self._marks.within(path)]
+
+
+def _may_return(block: Block) -> bool:
+    """Reasoning without a signature is taken back by no model (langchain-ai/langchain-aws#401)."""
+    spoken = block["reasoningContent"].get("reasoningText") if "reasoningContent" in block else None
+    return spoken is None or bool(spoken.get("signature"))
 
 
 _NO_CHECKPOINT_BEHIND = frozenset({"document", "video", "reasoningContent"})

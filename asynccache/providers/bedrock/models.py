@@ -43,11 +43,6 @@ class BedrockModel(msgspec.Struct, frozen=True, gc=False):
         """Whether Anthropic's fields mean something to it."""
         return self.vendor == "anthropic"
 
-    @property
-    def is_opaque(self) -> bool:
-        """Whether its ARN hides which model it is."""
-        return not self.vendor
-
 
 def read_model(model_id: str) -> BedrockModel:
     """The model after ``bedrock/``: ``converse/…``, ``invoke/…``, or an id alone, which is Converse's."""
