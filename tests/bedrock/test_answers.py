@@ -322,6 +322,122 @@ async def test_invalid_text_does_not_end_an_answer() -> None:
     assert type((await stream(START + pack(headers, b"{"))).error) is InvalidResponseError
 
 
+async def test_whole_answers_in_blocks_that_openai_cannot_say() -> None:
+    """Sources, redacted reasoning, other tools' results and new blocks of a whole answer are all kept."""
+    blocks = [
+        {"reasoningContent": {"redactedContent": "QUE="}},
+        {"citationsContent": {"content": [{"text": "said"}], "citations": [{"title": "T"}]}},
+        {"toolUse": {"toolUseId": "s", "name": "search", "input": {}, "type": "server_tool_use"}},
+        {"somethingNew": {"a": 1}},
+    ]
+    body = {
+        "output": {"message": {"content": [*blocks, "no block"]}},
+        "stopReason": "brand_new",
+        "additionalModelResponseFields": {"x": 1},
+    }
+    heard = await hear(CLAUDE, orjson.dumps(body), stream=False)
+    assert heard.error is None
+    (told,) = [told.blocks for told in heard.events if type(told) is ProviderBlocks]
+    assert told == blocks
+    message = heard.completion.choices[0].message
+    assert (message.content, message.citations, message.tool_calls) == ("said", [{"title": "T"}], None)
+    assert heard.completion.choices[0].finish_reason == "stop"
+    assert heard.completion.choices[0].native_finish_reason == "brand_new"
+    assert {told.name for told in heard.events if type(told) is Unknown} == {
+        "block",
+        "additionalModelResponseFields",
+    }
+
+
+async def test_server_tools_in_streams() -> None:
+    """What Bedrock's own tools did is no call of the caller's; it is kept in whole blocks."""
+    use = {"toolUse": {"toolUseId": "s", "name": "search", "type": "server_tool_use"}}
+    heard = await stream(
+        START
+        + event("contentBlockStart", {"contentBlockIndex": 0, "start": use})
+        + delta(0, {"toolUse": {"input": '{"q":'}})
+        + delta(0, {"toolUse": {"input": ""}})
+        + delta(0, {"toolUse": {"input": "1}"}})
+        + event("contentBlockStop", {"contentBlockIndex": 0})
+        + event("contentBlockStop", {"contentBlockIndex": 7})
+        + delta(1, {"image": {"format": "png"}})
+        + event("contentBlockDelta", {"contentBlockIndex": 1})
+        + event("messageStop", {"stopReason": "end_turn"})
+        + event("messageStop", {"stopReason": "end_turn"})
+        + METADATA
+    )
+    assert heard.error is None
+    assert heard.completion.choices[0].message.tool_calls is None
+    (blocks,) = [told.blocks for told in heard.events if type(told) is ProviderBlocks]
+    assert blocks == [
+        {"toolUse": {"toolUseId": "s", "name": "search", "type": "server_tool_use", "input": {"q": 1}}}
+    ]
+
+
+async def test_a_call_cut_by_the_limit_is_kept_as_text() -> None:
+    """Arguments that `max_tokens` cut stay what came of them."""
+    tool = {"toolUse": {"toolUseId": "t", "name": "f"}}
+    heard = await stream(
+        START
+        + delta(0, {"text": "a"})
+        + event("contentBlockStart", {"contentBlockIndex": 1, "start": tool})
+        + delta(1, {"toolUse": {"input": '{"a": '}})
+        + delta(2, {"text": "b"})
+        + event("messageStop", {"stopReason": "max_tokens"})
+        + METADATA
+    )
+    (blocks,) = [told.blocks for told in heard.events if type(told) is ProviderBlocks]
+    assert blocks[1] == {"toolUse": {"toolUseId": "t", "name": "f", "input": '{"a": '}}
+    assert heard.completion.choices[0].finish_reason == "length"
+
+
+@pytest.mark.parametrize("payload", [b"[1]", b"\xff", b"nonsense"])
+async def test_events_that_are_no_objects(payload: bytes) -> None:
+    """An event that is no JSON object is no answer."""
+    headers = string_header(":event-type", "messageStop") + string_header(":message-type", "event")
+    assert type((await stream(START + pack(headers, payload))).error) is InvalidResponseError
+
+
+async def test_messages_of_unknown_type_are_not_lost() -> None:
+    """A message that is neither event, exception nor error is passed on by its name."""
+    heard = await stream(START + pack(string_header(":message-type", "news"), b"{}") + STOP + METADATA)
+    assert heard.error is None
+    assert [told.name for told in heard.events if type(told) is Unknown] == [":message-type 'news'"]
+
+
+async def test_exceptions_without_json() -> None:
+    """An exception whose payload is no JSON still says what it holds."""
+    headers = string_header(":exception-type", "throttlingException") + string_header(
+        ":message-type", "exception"
+    )
+    heard = await stream(HELLO + pack(headers, b"plainly too much"))
+    assert type(heard.error) is RateLimitError
+    assert "plainly too much" in heard.error.message
+
+
+async def test_errors_of_gateways_on_invoke() -> None:
+    """A body of status 200 that is an error is raised, for every family."""
+    for model in ("us.anthropic.claude-sonnet-4-6", "openai.gpt-oss-20b-1:0", "meta.llama3-8b-instruct-v1:0"):
+        heard = await hear(f"bedrock/invoke/{model}", b'{"message": "gateway says no"}', stream=False)
+        assert isinstance(heard.error, APIStatusError)
+        assert "gateway says no" in str(heard.error)
+
+
+@pytest.mark.parametrize("model", ["openai.gpt-oss-20b-1:0", "meta.llama3-8b-instruct-v1:0"])
+async def test_bodies_of_another_family(model: str) -> None:
+    """A body that is not of the model's family is no answer."""
+    heard = await hear(f"bedrock/invoke/{model}", b'{"hello": {"a": 1}}', stream=False)
+    assert type(heard.error) is InvalidResponseError
+
+
+async def test_unknown_events_on_invoke() -> None:
+    """Beside chunks, and within them, what has no name here is passed on or over."""
+    body = event("news", {"a": 1}) + event("chunk", {}) + b"".join(map(chunk, CLAUDE_EVENTS))
+    heard = await stream(body, model="bedrock/invoke/us.anthropic.claude-sonnet-4-6")
+    assert heard.error is None
+    assert "news" in {told.name for told in heard.events if type(told) is Unknown}
+
+
 GPT = "bedrock/openai.gpt-5.6-sol"
 COUNTED_IN = {"inputTokens": 4995, "cacheWriteInputTokens": 4993, "outputTokens": 19, "totalTokens": 10007}
 
