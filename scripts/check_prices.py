@@ -11,7 +11,6 @@ holds for these and no others.
 # ruff: noqa: INP001, T201  # scripts are run by path and report by printing
 from __future__ import annotations
 
-import re
 import sys
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from price_differences import differences, explains
 from price_sources import Source, from_genai_prices, from_litellm, source
-from refresh_prices import FEEDS
+from refresh_prices import FEEDS, as_sold
 
 from asynccache.pricing.catalogue import NoMatch, PriceBook
 from asynccache.pricing.shelves import shelf_of
@@ -68,8 +67,7 @@ def compared(provider: str, book: PriceBook) -> Iterator[Difference]:
     for origin, model in rows(provider):
         if only and not model.name.startswith(only):
             continue
-        # genai-prices says "regional." for what any profile but the global one costs.
-        name = re.sub(r"^regional\.", "us.", model.name)
+        name = as_sold(model.name)
         today = datetime.now(UTC)
         ours = book.find(name, provider=provider, at=today)
         why = next((text for pattern, text in left_out.items() if fnmatchcase(name, pattern)), "")

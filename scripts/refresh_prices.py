@@ -9,6 +9,7 @@ Then read the diff, check what is new against the provider's own page, and run s
 # ruff: noqa: INP001, T201  # scripts are run by path and report by printing
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,7 +21,7 @@ import msgspec
 from price_differences import differences
 from price_sources import from_genai_prices, from_litellm, source
 
-from asynccache.pricing.catalogue import Match
+from asynccache.pricing.catalogue import Match, NoMatch, PriceBook
 from asynccache.pricing.entries import DatedPrice, Model, PriceFile, Sold
 from asynccache.pricing.shelves import Shelf, canonical
 
@@ -183,7 +184,16 @@ def rows_of(feed: Feed) -> list[Model]:
         for row in rows.values()
         if (not feed.only or row.name.startswith(feed.only)) and not row.name.startswith(feed.without)
     )
-    return [row for row in kept if not any(fnmatchcase(row.name, pattern) for pattern in LEFT_OUT)]
+    return [
+        with_caching(row) for row in kept if not any(fnmatchcase(row.name, pattern) for pattern in LEFT_OUT)
+    ]
+
+
+def with_caching(model: Model) -> Model:
+    """*model* said to cache where a price for cached tokens is printed: Claude by marks, others by themselves."""
+    if model.caching is not None or not model.prices[-1].read:
+        return model
+    return msgspec.structs.replace(model, caching="explicit" if "claude" in model.name else "automatic")
 
 
 def with_abilities(ours: Model, other: Model) -> Model:
@@ -269,8 +279,13 @@ def refreshed(name: str, feed: Feed, today: str) -> PriceFile:
     rows = rows_of(feed)
     if feed.reviewed and path.exists():
         old = msgspec.json.decode(path.read_bytes(), type=PriceFile)
-        known = {spelling for model in old.models for spelling in (model.name, *model.also)}
-        new = tuple(model for model in rows if not known & {model.name, *model.also})
+        book = PriceBook()
+        new = tuple(
+            model
+            for model in rows
+            if not any(fnmatchcase(model.name, pattern) for pattern in old.left_out)
+            and type(book.find(as_sold(model.name), provider=name)) is NoMatch
+        )
         return msgspec.structs.replace(old, models=(*old.models, *new))
     file = PriceFile(
         provider=name,
@@ -282,6 +297,11 @@ def refreshed(name: str, feed: Feed, today: str) -> PriceFile:
         models=tuple(sorted(alone(rows, name), key=lambda model: model.name)),
     )
     return explained(name, feed, file)
+
+
+def as_sold(name: str) -> str:
+    """*name* as a customer spells it: genai-prices says "regional." for what any Bedrock profile but the global costs."""
+    return re.sub(r"^regional\.", "us.", name)
 
 
 def alone(rows: list[Model], provider: str) -> list[Model]:

@@ -15,11 +15,9 @@ from asynccache.pricing.names import bedrock_name
 from asynccache.pricing.shelves import Shelf, canonical, index_of_providers, shelf_of
 
 if TYPE_CHECKING:
-    from asynccache.pricing.quick import Quote, Shape
-
-if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from asynccache.pricing.quick import Quote, Shape
     from asynccache.pricing.rates import UnitRates
 
 __all__ = ["Found", "Match", "NoMatch", "PriceBook", "Row", "remember", "utc"]

@@ -133,9 +133,13 @@ def _sum(usage: Usage, request: Request, book: PriceBook) -> _Sum | str:
 
 def located(request: Request, usage: Usage) -> Request:
     """*request* with the region that the answer tells, where none is given."""
-    if request.region is None and usage.inference_geo is not None:
+    if request.region is None and usage.inference_geo not in _NOWHERE:
         return request._replace(region=usage.inference_geo)
     return request
+
+
+_NOWHERE = frozenset({None, "", "global", "not_available"})
+"""Geographies that answers name and that mean the plain price."""
 
 
 def tier_of(usage: Usage) -> str:

@@ -156,7 +156,7 @@ def _merge(base: Rates, over: Rates) -> Rates:
 
 
 def _raise(base: Rates, above: Above) -> Rates:
-    """*above*; a bucket that it leaves out rises as the input does."""
+    """*above*; a cache rate that it leaves out rises as the input does."""
     if not base.input or not above.input:
         return _merge(base, above)
     rise = above.input / base.input

@@ -162,6 +162,12 @@ def test_american_inference_costs_ten_per_cent_more() -> None:
     )
 
 
+def test_no_geography_is_no_region() -> None:
+    """Claude on Bedrock by plain id, whose answer says that its geography is not available, costs the plain price."""
+    usage = used(86, 1920, 300, inference_geo="not_available")
+    assert cost(usage, "anthropic.claude-sonnet-5", "bedrock").total == Decimal("0.003556")
+
+
 @pytest.mark.parametrize(
     ("model", "provider", "tier", "total"),
     [
