@@ -74,7 +74,15 @@ class Transport:
         """
         provider = get(request.provider)
         request = provider.check(request)
-        call = await provider.authorize(provider.encode(request), request)
+        return await self.send(await provider.authorize(provider.encode(request), request), request, provider)
+
+    async def send(self, call: HttpCall, request: Request, provider: Provider) -> Stream[Any]:
+        """Send *call* as it stands; *request* says how long and for whom, *provider* what an error means.
+
+        Raises:
+            APIStatusError: the provider refused or failed.
+            APIConnectionError: no answer came.
+        """
         if wants_requests():
             log_request(call.url, call.headers, call.body, *_secrets(request, call))
         session = self._open_session()
