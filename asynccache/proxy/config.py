@@ -1,0 +1,338 @@
+"""LiteLLM's ``config.yaml``, read strictly: what is not known is an error, what means nothing here is told once."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import msgspec
+
+from asynccache.proxy.litellm_keys import AWS, DEFAULTS, IGNORED, PRICES, USED
+from asynccache.proxy.yaml_source import ConfigError, Source, read_yaml
+from asynccache.secret import Secret
+from asynccache.shapes import is_array, is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path as FilePath
+
+    from asynccache.request import Path
+
+__all__ = ["Config", "ConfigError", "Model", "Settings", "parse_config", "read_config"]
+
+MASTER_KEY_VARIABLES = ("ASYNCCACHE_MASTER_KEY", "LITELLM_MASTER_KEY")
+
+
+@final
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``asynccache_settings``: what LiteLLM's file has no word for."""
+
+    stream_usage: Literal["asked", "always"] = "asked"
+    """When a stream of chunks ends in usage: where the caller asked for it, as OpenAI's contract says, or always."""
+    cost_in_bodies: bool = True
+    """Whether usage objects in answers carry ``cost``."""
+    on_disconnect: Literal["close", "drain"] = "close"
+    """What becomes of an answer whose caller has gone: closed at once, or read to its end for exact usage."""
+    shutdown_seconds: float = 30.0
+    """How long streams may go on after SIGTERM."""
+    write_seconds: float = 30.0
+    """How long one write may wait for a caller who does not read."""
+    header_seconds: float = 10.0
+    idle_seconds: float = 30.0
+    """How long a connection without a request stays open."""
+    max_body_bytes: int = 16 * 1024 * 1024
+    sticky_seconds: float = 300.0
+    """How long a prompt's beginning stays with the deployment that has it cached."""
+    cooldown_seconds: float = 5.0
+    """How long a deployment that failed is asked last."""
+    max_retries: int = 2
+    request_seconds: float = 3600.0
+    ledger: str | None = None
+    """Where usage is kept: a file name or a URL; None keeps none."""
+
+
+@final
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of ``model_list``: a deployment, and the name that callers ask for."""
+
+    name: str
+    model: str
+    """``provider/model``, or ``simulator/provider/model``; a ``*`` at its end stands for the caller's own."""
+    api_key: Secret | None = None
+    api_base: str | None = None
+    options: Mapping[str, str] = {}
+    """AWS's routing arguments."""
+    headers: Mapping[str, str] = {}
+    defaults: Mapping[str, Any] = {}
+    """Parameters for callers who give none."""
+    timeout: float | None = None
+    max_retries: int | None = None
+    drop_params: bool = False
+    keep_cache_control: bool = False
+    injection_points: tuple[Any, ...] = ()
+    prices: Mapping[str, float] = {}
+    info: Mapping[str, Any] = {}
+    """``model_info`` as written, for those who ask for it."""
+    path: Path = ()
+
+
+@final
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """What the proxy serves and how."""
+
+    models: tuple[Model, ...] = ()
+    master_key: Secret | None = None
+    settings: Settings = Settings()
+    fallbacks: Mapping[str, tuple[str, ...]] = {}
+    """By model name; ``*`` stands for all that are not named."""
+    context_fallbacks: Mapping[str, tuple[str, ...]] = {}
+    policy_fallbacks: Mapping[str, tuple[str, ...]] = {}
+    aliases: Mapping[str, str] = {}
+    ignored: tuple[str, ...] = ()
+    """Keys of LiteLLM's that mean nothing here."""
+    source: Source = Source("(no config file)", None, {})
+
+
+def read_config(file: FilePath, environment: Mapping[str, str]) -> Config:
+    """The configuration in *file*.
+
+    Raises:
+        ConfigError: it cannot be used as it stands.
+    """
+    return parse_config(read_yaml(file, environment), environment)
+
+
+def parse_config(source: Source, environment: Mapping[str, str]) -> Config:
+    """The configuration that *source* says.
+
+    Raises:
+        ConfigError: it cannot be used as it stands.
+    """
+    return _Reading(source).config(environment)
+
+
+def master_key_of(environment: Mapping[str, str]) -> Secret | None:
+    """The master key that the environment gives, where the file has none."""
+    found = next((environment[name] for name in MASTER_KEY_VARIABLES if environment.get(name)), None)
+    return None if found is None else Secret(found)
+
+
+@final
+class _Reading:
+    """One pass over a source."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._ignored: dict[str, None] = {}
+
+    def config(self, environment: Mapping[str, str]) -> Config:
+        root: Any = {} if self._source.value is None else self._source.value
+        if not is_object(root):
+            raise self._source.error((), "is not a mapping with a model_list")
+        self._check_keys("", root, ())
+        sections = {name: self._section(root, name) for name in ("litellm_settings", "router_settings")}
+        general = self._section(root, "general_settings")
+        both = {**sections["litellm_settings"], **sections["router_settings"]}
+        rows = root.get("model_list")
+        if rows is not None and not is_array(rows):
+            raise self._source.error(("model_list",), "is not a list")
+        drop = both.get("drop_params") is True
+        models = tuple(self._model(row, ("model_list", place), drop) for place, row in enumerate(rows or ()))
+        config = Config(
+            models=models,
+            master_key=self._master_key(general) or master_key_of(environment),
+            settings=self._settings(root, both, general),
+            fallbacks=self._fallbacks(sections, "fallbacks") | self._default_fallbacks(sections),
+            context_fallbacks=self._fallbacks(sections, "context_window_fallbacks"),
+            policy_fallbacks=self._fallbacks(sections, "content_policy_fallbacks"),
+            aliases=self._aliases(sections["router_settings"]),
+            ignored=tuple(self._ignored),
+            source=self._source,
+        )
+        self._check_names(config)
+        return config
+
+    def _section(self, root: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        section: Any = root.get(name)
+        if section is None:
+            return {}
+        if not is_object(section):
+            raise self._source.error((name,), "is not a mapping")
+        self._check_keys(name, section, (name,))
+        return section
+
+    def _check_keys(self, section: str, value: Mapping[str, Any], path: Path) -> None:
+        used, ignored = USED[section], IGNORED[section]
+        for key in value:
+            if key in used:
+                continue
+            if key not in ignored:
+                raise self._source.unknown((*path, key), sorted(used))
+            self._ignored[f"{section}.{key}" if section else key] = None
+
+    def _model(self, row: Any, path: Path, drop: bool) -> Model:
+        if not is_object(row):
+            raise self._source.error(path, "is not a mapping with model_name and litellm_params")
+        self._check_keys("model_list", row, path)
+        params = row.get("litellm_params")
+        inner = (*path, "litellm_params")
+        if not is_object(params):
+            raise self._source.error(path, "has no litellm_params: {model: provider/name}")
+        self._check_keys("litellm_params", params, inner)
+        info: Any = row.get("model_info") or {}
+        if not is_object(info):
+            raise self._source.error((*path, "model_info"), "is not a mapping")
+        retries = "num_retries" if params.get("num_retries") is not None else "max_retries"
+        base = "api_base" if params.get("api_base") is not None else "base_url"
+        key: str | None = self._typed(params, inner, "api_key", str | None)
+        model: str = self._typed(params, inner, "model", str, needed=True)
+        provider: str | None = self._typed(params, inner, "custom_llm_provider", str | None)
+        return Model(
+            name=self._typed(row, path, "model_name", str, needed=True),
+            model=model if provider is None or model.startswith(f"{provider}/") else f"{provider}/{model}",
+            api_key=None if key is None else Secret(key.strip()),
+            api_base=self._typed(params, inner, base, str | None),
+            options={
+                name: self._typed(params, inner, name, str) for name in AWS if params.get(name) is not None
+            },
+            headers=self._headers(params, inner),
+            defaults={name: params[name] for name in DEFAULTS if params.get(name) is not None},
+            timeout=self._typed(params, inner, "timeout", float | None),
+            max_retries=self._typed(params, inner, retries, int | None),
+            drop_params=bool(self._typed(params, inner, "drop_params", bool | None)) or drop,
+            keep_cache_control=bool(self._typed(params, inner, "keep_cache_control", bool | None)),
+            injection_points=self._points(params, inner),
+            prices=self._prices(params, inner) | self._prices(info, (*path, "model_info")),
+            info=info,
+            path=path,
+        )
+
+    def _headers(self, params: Mapping[str, Any], path: Path) -> Mapping[str, str]:
+        headers: dict[str, str] = self._typed(params, path, "extra_headers", dict[str, str] | None) or {}
+        organization: str | None = self._typed(params, path, "organization", str | None)
+        for name, value in headers.items():
+            if re.search(r"[\r\n\0]", name + value):
+                raise self._source.error((*path, "extra_headers", name), "holds a line break")
+        return headers if organization is None else {"openai-organization": organization, **headers}
+
+    def _points(self, params: Mapping[str, Any], path: Path) -> tuple[Any, ...]:
+        name = "cache_control_injection_points"
+        points: list[dict[str, Any]] | None = self._typed(params, path, name, list[dict[str, Any]] | None)
+        return tuple(points or ())
+
+    def _prices(self, holder: Mapping[str, Any], path: Path) -> dict[str, float]:
+        found = {name: self._typed(holder, path, name, float | None) for name in PRICES}
+        for name, price in found.items():
+            if price is not None and not 0 <= price < 1:
+                raise self._source.error((*path, name), f"{price} is no price in dollars per token")
+        return {name: price for name, price in found.items() if price is not None}
+
+    def _typed(
+        self, holder: Mapping[str, Any], path: Path, name: str, kind: Any, *, needed: bool = False
+    ) -> Any:
+        value = holder.get(name)
+        if needed and value is None:
+            raise self._source.error(path, f"has no {name}")
+        strict = not isinstance(value, str)  # the environment knows strings only
+        try:
+            return msgspec.convert(value, kind, strict=strict)
+        except msgspec.ValidationError as exc:
+            raise self._source.error((*path, name), _lower(str(exc))) from exc
+
+    def _settings(
+        self, root: Mapping[str, Any], both: Mapping[str, Any], general: Mapping[str, Any]
+    ) -> Settings:
+        path = ("asynccache_settings",)
+        own: Any = root.get("asynccache_settings") or {}
+        if not is_object(own):
+            raise self._source.error(path, "is not a mapping")
+        known = Settings.__struct_fields__
+        values: dict[str, Any] = {}
+        for name, theirs in (
+            ("max_retries", "num_retries"),
+            ("request_seconds", "timeout" if "timeout" in both else "request_timeout"),
+            ("cooldown_seconds", "cooldown_time"),
+        ):
+            section = "router_settings" if theirs in {"timeout", "cooldown_time"} else "litellm_settings"
+            given = self._typed(both, (section,), theirs, float | None)
+            if given is not None:
+                values[name] = int(given) if name == "max_retries" else given
+        if self._typed(general, ("general_settings",), "always_include_stream_usage", bool | None):
+            values["stream_usage"] = "always"
+        for name, value in own.items():
+            if name not in known:
+                raise self._source.unknown((*path, name), known)
+            try:
+                msgspec.convert({name: value}, Settings, strict=not isinstance(value, str))
+            except msgspec.ValidationError as exc:
+                raise self._source.error((*path, name), _lower(str(exc))) from exc
+            values[name] = value
+        made = msgspec.convert(values, Settings, strict=False)
+        for name in known:
+            number = getattr(made, name)
+            if type(number) in {int, float} and number < 0:
+                raise self._source.error((*path, name), f"{number} is below 0")
+        return made
+
+    def _master_key(self, general: Mapping[str, Any]) -> Secret | None:
+        key: str | None = self._typed(general, ("general_settings",), "master_key", str | None)
+        if key is not None and not key.strip():
+            raise self._source.error(
+                ("general_settings", "master_key"), "is empty; leave it out or give a key"
+            )
+        return None if key is None else Secret(key.strip())
+
+    def _fallbacks(self, sections: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for section, values in sections.items():
+            rows = self._typed(values, (section,), name, list[dict[str, list[str]]] | None) or ()
+            for row in rows:
+                found.update({model: tuple(others) for model, others in row.items()})
+        return found
+
+    def _default_fallbacks(self, sections: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+        for section, values in sections.items():
+            names = self._typed(values, (section,), "default_fallbacks", list[str] | None)
+            if names:
+                return {"*": tuple(names)}
+        return {}
+
+    def _aliases(self, router: Mapping[str, Any]) -> dict[str, str]:
+        path = ("router_settings", "model_group_alias")
+        given: dict[str, Any] = self._typed(router, path[:1], path[1], dict[str, Any] | None) or {}
+        return {
+            alias: str(target.get("model") if is_object(target) else target)
+            for alias, target in given.items()
+        }
+
+    def _check_names(self, config: Config) -> None:
+        """Whatever is fallen back to, or aliased, must be served."""
+        names = {model.name for model in config.models}
+        wanted = [(path, name) for path, name in _named(config) if not _is_served(name, names)]
+        for path, name in wanted:
+            raise self._source.error(path, f"{name!r} is the model_name of no row of model_list")
+
+
+def _named(config: Config) -> list[tuple[Path, str]]:
+    found: list[tuple[Path, str]] = []
+    for key, table in (
+        ("fallbacks", config.fallbacks),
+        ("context_window_fallbacks", config.context_fallbacks),
+        ("content_policy_fallbacks", config.policy_fallbacks),
+    ):
+        section = "router_settings" if ("router_settings", key) in config.source.lines else "litellm_settings"
+        found += [((section, key), name) for names in table.values() for name in names]
+    found += [
+        (("router_settings", "model_group_alias", alias), name) for alias, name in config.aliases.items()
+    ]
+    return found
+
+
+def _is_served(name: str, names: set[str]) -> bool:
+    return name in names or any(own.endswith("*") and name.startswith(own[:-1]) for own in names)
+
+
+def _lower(message: str) -> str:
+    """What msgspec says, as a part of a sentence."""
+    told = re.sub(r" - at `\$[^`]*`", "", message)
+    return told[:1].lower() + told[1:]
