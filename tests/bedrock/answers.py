@@ -13,6 +13,7 @@ import orjson
 
 from asynccache.aggregate import Aggregator
 from asynccache.events import Event, Usage
+from asynccache.pricing.annotator import annotate_cost
 from asynccache.providers.bedrock import provider
 from asynccache.reply import Completion
 from asynccache.request import Request
@@ -89,6 +90,11 @@ async def hear(
     head = Head(headers=told, request_id=told.get("x-amzn-requestid"))
     decoded: Stream[Event] = Stream(Pieces(cut(body, size)), head)
     decoded = decoded.pipe(provider.decoder(request, head)).pipe(UsageNormalizer(streamed=stream))
+
+    async def answered(_request: Request) -> Stream[Event]:
+        return decoded
+
+    decoded = await annotate_cost(request, answered)
     heard, whole = Heard(), Aggregator()
     async with decoded:
         try:
