@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -15,7 +16,13 @@ from aiohttp import web
 from blockbuster import blockbuster_ctx
 
 from asynccache.client import Client
-from asynccache.errors import AuthenticationError, ConfigurationError, MissingCredentialsError
+from asynccache.errors import (
+    APITimeoutError,
+    AuthenticationError,
+    ConfigurationError,
+    InvalidRequestError,
+    MissingCredentialsError,
+)
 from asynccache.providers.bedrock.credentials import Keys
 from asynccache.providers.bedrock.signing import Scope, own_signature
 from asynccache.secret import Secret
@@ -180,6 +187,28 @@ async def test_the_profiles_keys_and_region(aws: Aws, aws_home: Path) -> None:
     keys = Keys(Secret("AKID0"), Secret("secret"), Secret("token"))
     assert all(seen.is_signed_by(keys, "eu-north-1") for seen in aws.seen)
     assert len(aws.seen) == 2
+
+
+async def test_keys_that_take_longer_than_the_call_may(aws: Aws, aws_home: Path) -> None:
+    """The time for the whole call holds for finding keys too; nothing is sent."""
+    process_profile(aws_home, seconds=2, lifetime=3600)
+    async with Client() as client:
+        before = time.perf_counter()
+        with pytest.raises(APITimeoutError, match="credentials") as late:
+            await client.acompletion(
+                f"bedrock/{MODEL}", HI, aws_profile_name="slow", api_base=aws.base, timeout=0.3, max_retries=0
+            )
+    assert late.value.phase == "total"
+    assert time.perf_counter() - before < 1.5
+    assert aws.seen == []
+
+
+@pytest.mark.parametrize("model", ["bedrock/converse/", "bedrock/invoke/"])
+async def test_a_route_without_a_model(aws: Aws, model: str) -> None:
+    """A name that ends at the route is refused with an example."""
+    async with Client() as client:
+        with pytest.raises(InvalidRequestError, match="names no model"):
+            await client.acompletion(model, HI, api_key="k", api_base=aws.base)
 
 
 async def test_expired_keys_are_renewed_once(aws: Aws, aws_home: Path) -> None:

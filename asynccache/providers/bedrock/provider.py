@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, final
 from urllib.parse import quote
 
+import anyio
 import anyio.to_thread
 import msgspec
 
-from asynccache.errors import AsyncCacheError
+from asynccache.errors import APITimeoutError, AsyncCacheError, InvalidRequestError
 from asynccache.providers.base import CacheRules, HttpCall, json_body
 from asynccache.providers.bedrock.answer import AnswerDecoder
 from asynccache.providers.bedrock.credentials import Bearer, address_of, ask, in_region, region_of, told_auth
@@ -65,6 +67,9 @@ class Bedrock:
         """
         model = read_model(request.model_id)
         with _naming(request):
+            if not model.id:
+                msg = f"{request.model!r} names no model; write 'bedrock/converse/us.amazon.nova-pro-v1:0' or its like"
+                raise InvalidRequestError(msg)
             if model.route == "invoke":
                 return check_invoke(request, model, family_of(model))
             return check_params(request, model)
@@ -108,10 +113,16 @@ class Bedrock:
         asked = ask(request)
         memory = self._memories.here()
         chain = memory.chain(asked.profile)
-        auth = told_auth(asked, os.environ) or await chain.keys()
-        region = region_of(asked, read_model(request.model_id).id, os.environ)
-        if region is None and (type(auth) is not Bearer or "{region}" in call.url):
-            region = await chain.region()
+        left = None if request.deadline is None else max(request.deadline - monotonic(), 0.0)
+        try:
+            with anyio.fail_after(left):
+                auth = told_auth(asked, os.environ) or await chain.keys()
+                region = region_of(asked, read_model(request.model_id).id, os.environ)
+                if region is None and (type(auth) is not Bearer or "{region}" in call.url):
+                    region = await chain.region()
+        except TimeoutError:
+            msg = "botocore's chain had no AWS credentials in time (timeout 'total')"
+            raise APITimeoutError(msg, phase="total") from None
         url = call.url if region is None else in_region(call.url, region)
         if type(auth) is Bearer:
             headers = {**call.headers, "authorization": f"Bearer {auth.token.reveal()}"}
