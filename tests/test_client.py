@@ -325,3 +325,38 @@ def test_nothing_is_left_at_the_end(environ: None) -> None:
     )
     assert run.stderr == ""
     assert run.stdout.split() == ["1", "1", "0", "done"]
+
+
+@pytest.mark.parametrize("model", MODELS.values())
+async def test_json_is_openais(client: Client, model: str) -> None:
+    """Chunks and completions are OpenAI's JSON: OpenAI's own models take them, and give them back the same."""
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
+    for arguments in ({}, {"tools": tools, "tool_choice": "required"}):
+        reply = await client.acompletion(model, MARKED, **arguments)
+        plain = json.loads(reply.to_json())
+        taken = ChatCompletion.model_validate(plain, strict=False)
+        assert taken.choices[0].message.content == reply.choices[0].message.content
+        assert taken.usage is not None
+        assert taken.usage.prompt_tokens == reply.usage.prompt_tokens
+        assert plain.keys() <= {
+            "id", "object", "created", "model", "choices", "usage", "service_tier", "system_fingerprint",
+        }  # fmt: skip
+        assert reply.to_dict() == plain
+        async with await client.acompletion(model, MARKED, stream=True, **arguments) as stream:
+            chunks = [ChatCompletionChunk.model_validate_json(chunk.to_json()) async for chunk in stream]
+        assert chunks[0].choices[0].delta.role == "assistant"
+        assert {chunk.id for chunk in chunks} == {chunks[0].id}
+        assert chunks[-1].usage is not None
+        assert chunks[-2].choices[0].finish_reason in {"stop", "tool_calls"}
+        if arguments:
+            names = [
+                call.function.name
+                for chunk in chunks
+                for choice in chunk.choices
+                for call in choice.delta.tool_calls or []
+                if call.function and call.function.name
+            ]
+            assert names
+            assert set(names) == {"look"}
