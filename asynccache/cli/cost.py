@@ -97,15 +97,15 @@ def _decode(text: bytes) -> _Answer:
 
 def _owner(model: str) -> tuple[str, str]:
     from asynccache.errors import UnknownProviderError
-    from asynccache.pricing.book import nearest, provider_of
-    from asynccache.pricing.shelves import canonical
+    from asynccache.pricing.book import default_book
 
+    book = default_book()
     head, slash, tail = model.partition("/")
-    if slash and canonical(head) is not None:
+    if slash and book.known(head) is not None:
         return head, tail
-    provider = provider_of(model)
+    provider = book.provider_of(model)
     if provider is None:
-        near = ", ".join(nearest(model))
+        near = ", ".join(book.nearest(model))
         raise UnknownProviderError(
             f"{model!r} names no provider" + (f"; the nearest known: {near}" if near else "")
         )

@@ -154,6 +154,10 @@ class PriceBook:
         key = (model, provider, region)
         return self._found.get(key) or remember(self._found, key, self._search(model, provider, region))
 
+    def known(self, provider: str) -> str | None:
+        """The book's name for *provider*; None where neither it nor the caller has prices of such."""
+        return canonical(provider) or (provider.lower() if provider.lower() in self._own else None)
+
     def provider_of(self, model: str) -> str | None:
         """The provider that a bare *model* name means; None when nothing or more than one sells it."""
         if model not in self._vendors:
@@ -184,7 +188,7 @@ class PriceBook:
     def _search(self, model: str, provider: str | None, region: str | None) -> Found:
         name, owner = model.strip(), None if provider is None else canonical(provider) or provider.lower()
         head, slash, tail = name.partition("/")
-        named = (canonical(head) or (head if head in self._own else None)) if slash else None
+        named = self.known(head) if slash else None
         if owner is None and named is not None:
             owner, name = named, tail
         elif named is not None and named == owner:

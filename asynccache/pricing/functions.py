@@ -13,7 +13,6 @@ from asynccache.pricing.estimate import estimated_usage
 from asynccache.pricing.info import ModelInfo, model_info
 from asynccache.pricing.quick import quick_total, remember_quote, shape_of
 from asynccache.pricing.registry import own_models
-from asynccache.pricing.shelves import canonical
 from asynccache.reply import Completion, PromptTokensDetails, Usage
 
 if TYPE_CHECKING:
@@ -167,8 +166,8 @@ def _owner(model: str | None, provider: str | None, answer: Answer, book: PriceB
     name = model or ""
     head, slash, tail = name.partition("/")
     if provider is not None:
-        return provider, tail if slash and canonical(head) == canonical(provider) else name
-    if slash and canonical(head) is not None:
+        return provider, tail if slash and book.known(head) == book.known(provider) else name
+    if slash and book.known(head) is not None:
         return head, tail
     found = book.provider_of(name or answer.model) or answer.provider or ""
     return found, name

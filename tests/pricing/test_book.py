@@ -13,6 +13,7 @@ from asynccache.pricing.book import find, nearest, provider_of
 from asynccache.pricing.catalogue import Match, NoMatch, PriceBook
 from asynccache.pricing.registry import price_book
 from asynccache.pricing.shelves import index_of_providers, shelf_of
+from asynccache.simulator.rules import ANTHROPIC_MINIMUM, BEDROCK_MINIMUM, anthropic_rule
 from tests.shared import requires_shared, shared
 
 
@@ -374,3 +375,14 @@ def test_the_index_names_no_provider_twice() -> None:
     assert len(names) == len(set(names))
     sold = {seller for row in index_of_providers().rows for seller in row.sells}
     assert sold <= {row.name for row in index_of_providers().rows}
+
+
+def test_the_simulator_caches_what_the_book_says() -> None:
+    """Minimum lengths stand in two tables that share no code: the simulator's rules and the book agree."""
+    for provider, minimums in (("anthropic", ANTHROPIC_MINIMUM), ("bedrock", BEDROCK_MINIMUM)):
+        shelf = shelf_of(provider)
+        assert shelf is not None
+        told = [model for model in shelf.file.models if "claude" in model.name and model.min_cacheable_tokens]
+        assert len(told) > 20
+        for model in told:
+            assert anthropic_rule(model.name, minimums).minimum == model.min_cacheable_tokens, model.name

@@ -239,3 +239,102 @@ def test_the_environment_names_a_file(tmp_path: Path, text: str, said: str) -> N
         env={"ASYNCCACHE_PRICES": str(path), "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )
     assert ran.stdout.startswith(said)
+
+
+def test_more_of_litellms_keys() -> None:
+    """A fee by the call, Anthropic's geographies, marks and automatic caching at once, null values."""
+    rows = {
+        "acme/one": {
+            "litellm_provider": "acme",
+            "input_cost_per_token": 1e-6,
+            "output_cost_per_token": None,
+            "input_cost_per_request": 0.005,
+            "provider_specific_entry": {"us": 1.1, "fast": 2},
+            "supports_prompt_caching": True,
+            "supports_prompt_cache_breakpoint": True,
+        },
+        "acme/claude-two": {
+            "litellm_provider": "acme",
+            "input_cost_per_token": 1e-6,
+            "supports_prompt_caching": True,
+        },
+        "acme/three": {
+            "litellm_provider": "acme",
+            "input_cost_per_token": 1e-6,
+            "regional_endpoint_uplift_multiplier": 1.2,
+        },
+    }
+    book = price_book(rows)
+    assert price_book(book) is book
+    cost = price_usage(used(1000), provider="acme", model="one", prices=book)
+    assert (cost.total, cost.other) == (Decimal("0.006"), Decimal("0.005"))
+    unknown = price_usage(used(1000, 0, 1), provider="acme", model="one", prices=book)
+    assert unknown.reason == "acme/one: no price is known for output"
+    assert price_usage(
+        used(1000), provider="acme", model="one", region="us", prices=book
+    ).uncached_input == Decimal("0.0011")
+    assert price_usage(used(1000), provider="acme", model="three", region="x", prices=book).total == Decimal(
+        "0.0012"
+    )
+    caching = {model.name: model.caching for _, model in book.models("acme")}
+    assert caching == {"one": "both", "claude-two": "explicit", "three": None}
+
+
+def test_hours_and_thresholds_together() -> None:
+    """By night a tenth, and above 1000 tokens twice as much, by night too; a window may pass midnight."""
+    row = {
+        "input": 10,
+        "output": 10,
+        "above": [{"over": 1000, "input": 20, "output": 20}],
+        "windows": [{"hours": [["22:00", "06:00"]], "input": 1, "output": 1}],
+    }
+    book = price_book({"acme/owl": row})
+
+    def total(prompt: int, hour: int) -> Decimal | None:
+        at = datetime(2026, 11, 20, hour, tzinfo=UTC)
+        return price_usage(used(prompt), provider="acme", model="owl", prices=book, at=at).total
+
+    assert [total(1000, hour) for hour in (12, 23, 5, 6)] == [
+        Decimal(c) for c in ("0.01", "0.001", "0.001", "0.01")
+    ]
+    assert total(2000, 12) == Decimal("0.04")
+    assert total(2000, 23) == Decimal("0.004")
+
+
+def test_tiers_with_dates() -> None:
+    """A tier is sold from its first day until its last."""
+    row = {
+        "input": 10,
+        "output": 10,
+        "tiers": {"rush": {"factor": 3, "since": "2026-02-01", "until": "2026-03-01"}},
+    }
+    book = price_book({"acme/owl": row})
+
+    def total(month: int) -> Decimal | None:
+        at = datetime(2026, month, 1, tzinfo=UTC)
+        return price_usage(
+            used(1000, service_tier="rush"), provider="acme", model="owl", prices=book, at=at
+        ).total
+
+    assert [total(month) for month in (1, 2, 3)] == [None, Decimal("0.03"), None]
+
+
+def test_a_threshold_that_names_one_rate() -> None:
+    """Above it cache rates rise as the input does, and the output stays; one without an input rate changes only its own."""
+    rows = {
+        "acme/a": {
+            "input": 1,
+            "read": "0.1",
+            "write": {"5m": 2},
+            "output": 4,
+            "above": [{"over": 10, "input": 3}],
+        },
+        "acme/b": {"input": 1, "read": "0.1", "output": 4, "above": [{"over": 10, "output": 8}]},
+    }
+    book = price_book(rows)
+    a = price_usage(
+        used(1_000_000, 1_000_000, 1_000_000, w5m=1_000_000), provider="acme", model="a", prices=book
+    )
+    assert (a.uncached_input, a.cache_read, a.cache_write, a.output) == (3, Decimal("0.3"), 6, 4)
+    b = price_usage(used(1_000_000, 1_000_000, 1_000_000), provider="acme", model="b", prices=book)
+    assert (b.uncached_input, b.cache_read, b.output) == (1, Decimal("0.1"), 8)
