@@ -24,7 +24,9 @@ class Row(NamedTuple):
 
 COMMANDS = {
     "chat": Row("chat", "Talk to a model in the terminal; tokens and cost after every answer."),
+    "cost": Row("cost", "Price an answer, and tell where the money went."),
     "demo": Row("demo", "Watch a prompt cache at work: simulated, without a key, in a few seconds."),
+    "models": Row("models", "List models: prices, and what each can cache."),
     "simulator": Row("simulator", "Run the simulated providers on a port of this machine."),
 }
 

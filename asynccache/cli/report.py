@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from asynccache.cli.screen import Screen
     from asynccache.reply import Cost, Usage
 
-__all__ = ["draw_bar", "money", "money_line", "shares", "token_line"]
+__all__ = ["draw_bar", "money", "money_line", "saved_text", "shares", "token_line"]
 
 STYLES = ("green", "yellow", "bright_black")
 """Of the bar's parts: read, written, uncached."""
