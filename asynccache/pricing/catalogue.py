@@ -104,29 +104,34 @@ class PriceBook:
         self._vendors: dict[str, str | None] = {}
         self.quotes: dict[Shape, Quote] = {}
         """Rates that `completion_cost` need not look up again."""
-        for provider, model in models:
-            self.add(provider, model)
+        self.add(models)
 
-    def add(self, provider: str, model: Model) -> None:
-        """Puts *model* before the built-in entry of the same name."""
-        provider = canonical(provider) or provider.lower()
-        rows = self._own.get(provider)
-        kept = () if rows is None else tuple(row for row in rows.file.models if row.name != model.name)
-        built_in = shelf_of(provider)
+    def add(self, models: Iterable[tuple[str, Model]]) -> None:
+        """Puts *models*, as (provider, model), before the built-in entries of the same names."""
+        rows: dict[str, dict[str, Model]] = {}
+        for provider, model in models:
+            rows.setdefault(canonical(provider) or provider.lower(), {})[model.name] = model
+        for provider, added in rows.items():
+            self._shelve(provider, added)
+        for memory in (self._found, self._matches, self._vendors, self.quotes):
+            memory.clear()
+
+    def _shelve(self, provider: str, added: dict[str, Model]) -> None:
+        before, built_in = self._own.get(provider), shelf_of(provider)
+        kept = {} if before is None else {model.name: model for model in before.file.models}
+        told = {
+            name: _with_multipliers(model, None if built_in is None else built_in.find(name))
+            for name, model in added.items()
+        }
         self._own[provider] = Shelf(
             PriceFile(
                 provider=provider,
                 source="registered by the caller",
                 checked="",
                 shared=_own_terms(None if built_in is None else built_in.file.shared),
-                models=(
-                    *kept,
-                    _with_multipliers(model, None if built_in is None else built_in.find(model.name)),
-                ),
+                models=tuple({**kept, **told}.values()),
             )
         )
-        for memory in (self._found, self._matches, self._vendors, self.quotes):
-            memory.clear()
 
     def find(
         self,
@@ -253,16 +258,15 @@ class PriceBook:
             yield built_in
 
     def _owners(self, name: str) -> list[str]:
-        """Whose a bare name is: of the providers that the caller has prices for, else the vendor's."""
-        own = [owner for owner, shelf in self._own.items() if shelf.find(name)]
-        if own:
-            return own
+        """Whose a bare name is: the vendor's, else that of the providers that the caller has prices for."""
         if name.startswith("ft:"):
             return ["openai"]
         vendors = list(islice(self._sellers(name, bare=True), 1))
-        if not vendors and (name.startswith("arn:aws") or self._at_bedrock(name, None) is not None):
+        if vendors:
+            return vendors
+        if name.startswith("arn:aws") or self._at_bedrock(name, None) is not None:
             return ["bedrock"]
-        return vendors
+        return [owner for owner, shelf in self._own.items() if shelf.find(name)]
 
     def _resellers(self, name: str) -> list[str]:
         # That a name ends in ":free" says nothing of who gives it away.

@@ -156,9 +156,7 @@ def register_model(prices: Mapping[str, Any]) -> None:
     Raises:
         InvalidRequestError: a row cannot be read; none of them is added then.
     """
-    book = default_book()
-    for provider, model in list(own_models(prices)):
-        book.add(provider, model)
+    default_book().add(list(own_models(prices)))
 
 
 def _owner(model: str | None, provider: str | None, answer: Answer, book: PriceBook) -> tuple[str, str]:
@@ -166,7 +164,8 @@ def _owner(model: str | None, provider: str | None, answer: Answer, book: PriceB
     name = model or ""
     head, slash, tail = name.partition("/")
     if provider is not None:
-        return provider, tail if slash and book.known(head) == book.known(provider) else name
+        owner = book.known(provider)
+        return provider, tail if slash and owner is not None and book.known(head) == owner else name
     if slash and book.known(head) is not None:
         return head, tail
     found = book.provider_of(name or answer.model) or answer.provider or ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -55,7 +55,7 @@ def own_models(rows: Mapping[str, Any]) -> Iterator[tuple[str, Model]]:
     """
     today = datetime.now(UTC).date().isoformat()
     for key, told in rows.items():
-        if key == "sample_spec":  # LiteLLM's file explains itself in a row of that name
+        if key in _NOTES:
             continue
         if not is_object(told):
             raise InvalidRequestError(
@@ -65,9 +65,19 @@ def own_models(rows: Mapping[str, Any]) -> Iterator[tuple[str, Model]]:
         try:
             model = _model(name, told, today)
             _check(model)
-            yield provider, model
+            if _has_rates(model):
+                yield provider, model
         except (ValueError, TypeError) as error:  # msgspec.ValidationError is a ValueError
             raise InvalidRequestError(f"prices[{key!r}]: {error}") from error
+
+
+_NOTES: Final = frozenset({"sample_spec", "fallback_generalizations"})
+"""What LiteLLM's file holds beside models."""
+
+
+def _has_rates(model: Model) -> bool:
+    """Whether *model* is sold by the token; LiteLLM's file has pictures and speech as well."""
+    return any(price.input is not None or price.output is not None for price in model.prices)
 
 
 def _owner(key: str, row: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import Any
 import pytest
 
 from asynccache.errors import InvalidRequestError
-from asynccache.pricing.catalogue import Match, PriceBook
+from asynccache.pricing.catalogue import Match
 from asynccache.pricing.cost import price_usage
-from asynccache.pricing.registry import price_book
+from asynccache.pricing.registry import own_models, price_book
 from asynccache.reply import Cost
 from tests.pricing.usages import used
 
@@ -148,19 +149,30 @@ def test_a_whole_row_with_history() -> None:
 
 
 def test_a_later_row_replaces_an_earlier_one() -> None:
-    """Adding the same name again changes its price."""
-    book = PriceBook()
+    """Adding the same name again changes its price; what was added before stays."""
+    book = price_book({"openai/other": {"input": 5, "output": 1}})
     for rate in (1, 2):
-        for provider, model in [(p, m) for p, m in _models({"openai/mine": {"input": rate, "output": 1}})]:
-            book.add(provider, model)
-        cost = price_usage(used(1_000_000), provider="openai", model="mine", prices=book)
-        assert cost.total == rate
+        book.add(own_models({"openai/mine": {"input": rate, "output": 1}}))
+        assert price_usage(used(1_000_000), provider="openai", model="mine", prices=book).total == rate
+    assert price_usage(used(1_000_000), provider="openai", model="other", prices=book).total == 5
 
 
-def _models(rows: dict[str, Any]) -> Any:
-    from asynccache.pricing.registry import own_models
+def test_a_bare_name_stays_its_vendors() -> None:
+    """A price for gpt-4o at another provider changes nothing for the bare name."""
+    book = price_book({"azure/gpt-4o": {"input": 9, "output": 9}, "openai/gpt-4o": {"input": 1, "output": 1}})
+    assert book.provider_of("gpt-4o") == "openai"
+    match = book.find("gpt-4o")
+    assert type(match) is Match
+    assert (match.provider, match.price.input) == ("openai", 1)
 
-    return own_models(rows)
+
+def test_a_large_file_is_read_at_once() -> None:
+    """Five thousand rows take well under a second."""
+    rows = {f"acme/model-{number}": {"input": 1, "output": 1} for number in range(5000)}
+    began = time.perf_counter()
+    book = price_book(rows)
+    assert price_usage(used(1_000_000), provider="acme", model="model-4999", prices=book).total == 1
+    assert time.perf_counter() - began < 2
 
 
 @pytest.mark.parametrize(
@@ -189,7 +201,9 @@ def test_a_row_that_cannot_be_read_is_named(rows: dict[str, Any], words: str) ->
 def test_a_file_of_prices(tmp_path: Path) -> None:
     """A path to a JSON file, in LiteLLM's form with its explaining row."""
     path = tmp_path / "prices.json"
-    path.write_text(json.dumps({"sample_spec": {"max_tokens": "explained"}, "mine": _LITELLM_ROW}))
+    painter = {"litellm_provider": "openai", "mode": "image_generation", "output_cost_per_image": 0.04}
+    notes = {"sample_spec": {"max_tokens": "explained"}, "fallback_generalizations": {"rules": []}}
+    path.write_text(json.dumps({**notes, "mine": _LITELLM_ROW, "painter": painter}))
     assert priced(path, used(86, 1920, 300), "mine").total == Decimal("0.007112")
     assert priced(str(path), used(86, 1920, 300), "mine").total == Decimal("0.007112")
 
