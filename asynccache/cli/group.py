@@ -27,6 +27,7 @@ COMMANDS = {
     "cost": Row("cost", "Price an answer, and tell where the money went."),
     "demo": Row("demo", "Watch a prompt cache at work: simulated, without a key, in a few seconds."),
     "models": Row("models", "List models: prices, and what each can cache."),
+    "report": Row("ledger", "Add up a ledger: tokens, cost, saving and hits, by model, key or day."),
     "simulator": Row("simulator", "Run the simulated providers on a port of this machine."),
 }
 
