@@ -235,7 +235,7 @@ class PriceBook:
         parts = bedrock_name(name.removeprefix("converse/").removeprefix("invoke/"))
         if parts.opaque:
             return NoMatch(
-                f"{name!r} is a profile of your account: its name does not say which model it runs"
+                f"{name!r} is a resource of your account: its name does not say which model it runs"
             )
         where = parts.region or (region or "")
         for shelf in self._shelves("bedrock"):

@@ -45,7 +45,7 @@ class BedrockName(NamedTuple):
     region: str
     """The geography of the profile, ``global``, an AWS region, or "" where the id names none."""
     opaque: bool = False
-    """An application profile or a provisioned model: its name says nothing of the model behind it."""
+    """An application profile, a provisioned or imported model: its name says nothing of the model behind it."""
 
 
 def bedrock_name(model: str) -> BedrockName:

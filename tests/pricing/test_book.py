@@ -134,7 +134,7 @@ def test_old_models_cost_the_same_everywhere() -> None:
         (
             "bedrock/arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/x1y2",
             None,
-            "is a profile of your account: its name does not say which model it runs",
+            "is a resource of your account: its name does not say which model it runs",
         ),
         ("ft:gpt-9:acme::x", None, "no price is known for the model 'ft:gpt-9:acme::x' of openai"),
     ],

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
+
 from asynccache.pricing.cost import price_usage
-from tests.pricing.usages import recorded
+from asynccache.reply import Usage
+from tests.pricing.usages import recorded, used
 from tests.shared import requires_shared, shared
 
 # LiteLLM's named bugs, with the right amount worked out.
@@ -38,3 +42,47 @@ def test_every_cost_of_the_parity_table() -> None:
         )
         expected = _ITS_BUGS.get(case["case"], round(Decimal(case["cost"]), 9))
         assert cost.total == expected, (case["case"], cost)
+
+
+_NOVEMBER = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "usage", "region", "prompt", "output"),
+    [
+        ("openai", "gpt-5.6", used(200, 2000, 300, w30m=400), None, "0.0036", "0.006"),
+        ("openai", "gpt-5.6", used(10_000, 290_000, 300), None, "0.312", "0.009"),
+        ("openai", "gpt-5.6", used(20_000, 252_000, 300), None, "0.1808", "0.006"),
+        ("openai", "gpt-5.6", used(86, 1920, 300), "eu", "0.0012232", "0.0066"),
+        ("openai", "gpt-5", used(86, 1920, 300, service_tier="flex"), None, "0.00017375", "0.0015"),
+        ("openai", "gpt-5", used(86, 1920, 300, service_tier="priority"), None, "0.000695", "0.006"),
+        ("anthropic", "claude-sonnet-5", used(86, 1920, 300), None, "0.000556", "0.003"),
+        (
+            "anthropic",
+            "claude-sonnet-5",
+            used(86, 1920, 300, inference_geo="us"),
+            None,
+            "0.0006116",
+            "0.0033",
+        ),
+        (
+            "bedrock",
+            "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            used(86, 1920, 300),
+            None,
+            "0.0009174",
+            "0.00495",
+        ),
+        ("bedrock", "us.amazon.nova-pro-v1:0", used(86, 1920, 300), None, "0.0004528", "0.00096"),
+        # 86 * 1.05 + 1920 * 0.2625, and 300 * 4.2: the European profile of Nova Pro
+        ("bedrock", "eu.amazon.nova-pro-v1:0", used(86, 1920, 300), None, "0.0005943", "0.00126"),
+        ("openai", "gpt-4o", used(86, 1920, 300), None, "0.002615", "0.003"),
+    ],
+)
+def test_the_further_figures(
+    provider: str, model: str, usage: Usage, region: str | None, prompt: str, output: str
+) -> None:
+    """Prompt and output of further answers, as other calculators have them: tiers, regions, thresholds, writes."""
+    cost = price_usage(usage, provider=provider, model=model, region=region, at=_NOVEMBER)
+    assert cost.total is not None
+    assert (cost.total - (cost.output or 0), cost.output) == (Decimal(prompt), Decimal(output))
