@@ -93,7 +93,7 @@ def find_price(request: Request, book: PriceBook) -> Match | NoMatch:
         names.reverse()
     found: Match | NoMatch = NoMatch("neither the request nor the answer names a model")
     for name in names:
-        found = book.find(name, provider=request.provider, at=request.at, region=request.region)
+        found = book.find(name, provider=request.provider or None, at=request.at, region=request.region)
         if type(found) is Match:
             return found
     return found
