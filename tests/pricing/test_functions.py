@@ -69,7 +69,11 @@ def test_the_seed_pages_own_snippet() -> None:
 
 def test_the_answers_model_may_name_its_provider() -> None:
     """Without any word on the provider, a prefix of the answer's own model name is one."""
-    for model in ("anthropic/claude-sonnet-4.5", "openrouter/anthropic/claude-sonnet-4.5", "claude-sonnet-4-5"):
+    for model in (
+        "anthropic/claude-sonnet-4.5",
+        "openrouter/anthropic/claude-sonnet-4.5",
+        "claude-sonnet-4-5",
+    ):
         assert completion_cost({**ANSWER, "model": model}) == 0.005334
     assert completion_cost({**ANSWER, "model": "us.anthropic.claude-sonnet-4-5-20250929-v1:0"}) == 0.0058674
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+from asynccache.pricing.book import find
+from asynccache.pricing.catalogue import Match
 from asynccache.pricing.cost import price_usage
 from tests.pricing.usages import answered_at, recorded
 from tests.shared import requires_shared, shared
@@ -61,3 +63,22 @@ def test_every_recorded_answer_has_a_price() -> None:
     assert outcomes["priced"] >= 570
     assert outcomes["unknown price"] == 15
     assert outcomes["invalid"] == 6
+
+
+@requires_shared
+def test_no_answer_is_older_than_its_first_price() -> None:
+    """The vendors' prices begin no later than the first recorded answer of their model."""
+    dated = 0
+    for path in sorted(shared("recordings").glob("[a-z]*/*/*.expected.json")):
+        told = json.loads(path.read_bytes())
+        case = json.loads(path.with_name(path.name.replace(".expected", "")).read_bytes())
+        headers = {name.lower(): value for name, value in (case.get("response_headers") or {}).items()}
+        date = headers.get("date")
+        at = answered_at(date[0] if isinstance(date, list) else date)
+        if at is None or case["status"] != 200 or case["provider"] not in ("anthropic", "openai", "deepseek"):
+            continue
+        match = find(told.get("model") or case["model"], provider=case["provider"], at=at)
+        assert type(match) is Match, path.name
+        assert match.price.since <= at.date().isoformat(), (match.name, at)
+        dated += 1
+    assert dated > 100
