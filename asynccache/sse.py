@@ -25,12 +25,13 @@ class SSEDecoder:
     ``last_event_id`` the id that stands. Field names and values are bytes as received: invalid UTF-8 is
     the business of who reads them.
 
-    The usual case, events of one ``data:`` line each (perhaps after an ``event:`` line) with LF line
+    The usual case, whole events of one ``data:`` line each (perhaps after an ``event:`` line) with LF line
     ends, is cut in bulk; all else goes line by line, with the same result.
     """
 
     __slots__ = (
         "_after_cr",
+        "_between",
         "_buffer",
         "_data",
         "_head",
@@ -53,6 +54,7 @@ class SSEDecoder:
         self._name = b""
         self._head: bytes | None = b""  # the first three bytes, until it is known whether they are a BOM
         self._after_cr = False
+        self._between = False  # nothing stands over from earlier pieces: the next byte begins an event
 
     def feed(self, chunk: bytes, emit: Emit[bytes]) -> None:
         """Take any piece of the stream, emit the data of every event that it completes.
@@ -60,6 +62,17 @@ class SSEDecoder:
         Raises:
             ResponseTooLargeError: an event is larger than the limit.
         """
+        if self._between and b"\r" not in chunk:
+            chunk = self._feed_whole_events(chunk, emit)
+            if not chunk:
+                return
+            self._feed_lines(chunk, emit)
+        else:
+            self._feed_any(chunk, emit)
+        self._between = not (self._within_event or self._after_cr or self._head is not None)
+
+    def _feed_any(self, chunk: bytes, emit: Emit[bytes]) -> None:
+        """Take a piece that begins anywhere: within an event, in the middle of a line end or of a BOM."""
         if self._head is not None:
             chunk = self._skip_bom(chunk)
         if not chunk:
@@ -106,26 +119,38 @@ class SSEDecoder:
     def _feed_whole_events(self, chunk: bytes, emit: Emit[bytes]) -> bytes:
         """Emit the events that are whole within *chunk*; returns what is left for the line parser."""
         end = chunk.rfind(b"\n\n")
-        if end < 0:
+        if end < 0 or end > self._max:  # what may hold an event that is too large is looked at line by line
             return chunk
-        whole, tail = chunk[:end], chunk[end + 2 :]
-        if whole.startswith(b"data: "):
-            datas = whole[6:].split(b"\n\ndata: ")
-            if whole.count(b"\n") == 2 * len(datas) - 2:  # nothing but events of one data line
+        tail = chunk[end + 2 :]
+        # Counting line ends proves that the bulk holds no other lines; pairs cost a third of looking at each.
+        if chunk.startswith(b"data: "):
+            datas = chunk[6:end].split(b"\n\ndata: ")
+            if chunk.count(b"\n", 0, end) == 2 * len(datas) - 2:  # one line each
                 for data in datas:
                     emit(data)
                 return tail
-        for block in whole.split(b"\n\n"):
+        elif chunk.startswith(b"event: "):
+            blocks = chunk[7:end].split(b"\n\nevent: ")
+            pairs = [block.partition(b"\ndata: ") for block in blocks]
+            if chunk.count(b"\n", 0, end) == 3 * len(blocks) - 2 and all(pair[1] for pair in pairs):
+                self._emit_pairs(pairs, emit)  # two lines each
+                return tail
+        for block in chunk[:end].split(b"\n\n"):
             if block.startswith(b"data: ") and b"\n" not in block:
                 emit(block[6:])
-            elif block.startswith(b"event: ") and block.count(b"\n", 7) == 1 and b"\ndata: " in block:
-                name, _, data = block.partition(b"\ndata: ")
-                self.event = name[7:].decode("utf-8", "replace") or "message"
-                emit(data)
-                self.event = "message"
             else:
                 self._feed_lines(block + b"\n\n", emit)
         return tail
+
+    def _emit_pairs(self, pairs: list[tuple[bytes, bytes, bytes]], emit: Emit[bytes]) -> None:
+        """Emit the data of events that are an ``event:`` and a ``data:`` line each."""
+        last = None
+        for name, _, data in pairs:
+            if name != last:  # mostly it is the one before
+                last = name
+                self.event = name.decode("utf-8", "replace") or "message"
+            emit(data)
+        self.event = "message"
 
     def _feed_lines(self, chunk: bytes, emit: Emit[bytes]) -> None:
         self._buffer += chunk
@@ -151,7 +176,7 @@ class SSEDecoder:
             value = value[1:]
         if field == b"data":
             self._data.append(value)
-            self._size += len(value)
+            self._size += len(value) + 1  # the line end that joins it to the next
             self._check_size(0)
         elif field == b"event":
             self._name = value
