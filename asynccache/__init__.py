@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         WrongEventLoopError,
     )
     from asynccache.events import Event, Recorder
+    from asynccache.inline_urls import InlineURLs
     from asynccache.pipeline import CallNext, Pipeline, Stage
     from asynccache.pricing.book import PriceBook
     from asynccache.pricing.functions import (
@@ -78,6 +79,7 @@ __all__ = [
     "Emit",
     "Event",
     "Head",
+    "InlineURLs",
     "InternalServerError",
     "InvalidRequestError",
     "InvalidResponseError",
@@ -125,6 +127,7 @@ _HOMES = {
     "client": ("Client", "default_stages"),
     "completion_stream": ("CompletionStream",),
     "events": ("Event", "Recorder"),
+    "inline_urls": ("InlineURLs",),
     "pipeline": ("CallNext", "Pipeline", "Stage"),
     "pricing.book": ("PriceBook",),
     "pricing.functions": (

@@ -144,6 +144,8 @@ def _obstacle(part: Message, rules: CacheRules) -> str:
         return "" if kind in _OPENAI_PARTS else f"a part of type {kind!r} takes no mark"
     if kind == "tool_result" and not rules.tool_results:
         return _NO_RESULTS
+    if kind in rules.unmarkable:
+        return f"a part of type {kind!r} takes no mark here"
     return "a mark must stand directly after text" if rules.text_only else ""
 
 

@@ -16,7 +16,7 @@ from asynccache.pipeline import Pipeline
 from asynccache.pricing.annotator import AnnotateCost, annotate_cost
 from asynccache.request import Timeout
 from asynccache.retry import retry
-from asynccache.transport import MAX_BODY, Transport
+from asynccache.transport import MAX_BODY, MAX_EVENT, Transport
 from asynccache.usage.normalizer import normalize_usage
 from asynccache.usage.recorder import OnUsage, record_usage
 
@@ -51,9 +51,10 @@ class Client:
         max_retries: how often a call that failed before its first content is tried again.
         max_connections: answers in flight at once; further calls wait for their turn.
         max_body_bytes: the largest answer taken, after decompression.
+        max_event_bytes: the largest single event of a stream taken.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a default, and all but the first a name
         self,
         stages: Iterable[Stage] | None = None,
         *,
@@ -64,8 +65,11 @@ class Client:
         max_retries: int = 2,
         max_connections: int = 1000,
         max_body_bytes: int = MAX_BODY,
+        max_event_bytes: int = MAX_EVENT,
     ) -> None:
-        self._transport = Transport(max_connections=max_connections, max_body=max_body_bytes)
+        self._transport = Transport(
+            max_connections=max_connections, max_body=max_body_bytes, max_event=max_event_bytes
+        )
         chain = default_stages() if stages is None else list(stages)
         if prices is not None:
             chain = [AnnotateCost(prices) if stage is annotate_cost else stage for stage in chain]

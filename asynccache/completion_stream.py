@@ -8,7 +8,7 @@ import anyio
 
 from asynccache.aggregate import Aggregator
 from asynccache.chunks import ChunkWriter
-from asynccache.errors import AsyncCacheError, StreamInterruptedError
+from asynccache.errors import AsyncCacheError, ConfigurationError, StreamInterruptedError
 from asynccache.reply import Cost
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ class CompletionStream:
                     return chunk
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
+        except anyio.ClosedResourceError:
+            msg = "this stream was closed before its end; what had come is in `completion`, ask again for the rest"
+            raise ConfigurationError(msg, model=self._request.model) from None
         except AsyncCacheError as error:
             describe(error, self._request, self._head.request_id, self._whole)
             raise

@@ -76,6 +76,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """Tells the source's idle clock that a meaningful event came."""
     cache_report: CacheReport = CacheReport()
     """What became of the caller's cache marks."""
+    max_event: int = 16 * 1024 * 1024
+    """The largest event that the body may hold, in bytes."""
 
     @property
     def content_type(self) -> str:

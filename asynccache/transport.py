@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any, final
 import aiohttp
 import anyio
 import yarl
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError
 
+from asynccache.clocks import Clock, Limit
 from asynccache.errors import (
     APIConnectionError,
     APITimeoutError,
     AsyncCacheError,
+    ConfigurationError,
     InvalidRequestError,
     InvalidResponseError,
     RedirectRefusedError,
@@ -29,19 +33,21 @@ from asynccache.logs import log_request, wants_requests
 from asynccache.providers.registry import get
 from asynccache.providers.statuses import find_request_id
 from asynccache.secret import redact
+from asynccache.sse import MAX_EVENT
 from asynccache.stream import Head, Stream
 
 if TYPE_CHECKING:
     from asynccache.errors import TimeoutPhase
     from asynccache.providers.base import HttpCall, Provider
-    from asynccache.request import Request, Timeout
+    from asynccache.request import Request
 
-__all__ = ["MAX_BODY", "Transport"]
+__all__ = ["MAX_BODY", "MAX_EVENT", "Transport"]
 
 MAX_BODY = 64 * 1024 * 1024
 """The largest answer taken, in bytes after decompression."""
 _MAX_ERROR_BODY = 64 * 1024
 _DRAIN = 0.1  # seconds that a connection may take to end after the answer did
+_ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate", "br", "zstd"})  # what aiohttp unpacks
 _LARGE = 1024 * 1024  # bytes of a body that aiohttp wants to send piece by piece
 _MAX_LINE = 32 * 1024  # of an answer's header
 
@@ -53,16 +59,21 @@ class Transport:
     Args:
         max_connections: how many answers may be in flight at once; further calls wait for their turn.
         max_body: the largest answer taken, in bytes after decompression.
+        max_event: the largest single event of a stream taken, in bytes.
     """
 
     name = "transport"
 
-    def __init__(self, *, max_connections: int = 1000, max_body: int = MAX_BODY) -> None:
+    def __init__(
+        self, *, max_connections: int = 1000, max_body: int = MAX_BODY, max_event: int = MAX_EVENT
+    ) -> None:
         self._max_connections = max_connections
         self._max_body = max_body
+        self._max_event = max_event
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._places: asyncio.Semaphore | None = None
+        self._closed = False
 
     async def __call__(self, request: Request) -> Stream[Any]:
         """Send *request*; the stream's items are the body's bytes, as they come.
@@ -86,7 +97,7 @@ class Transport:
         if wants_requests():
             log_request(call.url, call.headers, call.body, *_secrets(request, call))
         session = self._open_session()
-        clock = _Clock(request.timeout, request.deadline)
+        clock = Clock(request.timeout, request.deadline)
         places = await self._take_place(clock)
         try:
             response = await self._post(session, call, clock, places)
@@ -96,7 +107,8 @@ class Transport:
             raise
 
     async def aclose(self) -> None:
-        """Close every connection. Idempotent."""
+        """Close every connection, for good. Idempotent."""
+        self._closed = True
         session, self._session = self._session, None
         if session is not None:
             with anyio.CancelScope(shield=True):
@@ -114,6 +126,9 @@ class Transport:
 
     def _open_session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
+        if self._closed:
+            msg = "this Client is closed; make another one"
+            raise ConfigurationError(msg)
         if self._session is None or self._session.closed:
             self._loop = loop
             self._places = asyncio.Semaphore(self._max_connections)
@@ -129,7 +144,7 @@ class Transport:
             raise WrongEventLoopError(msg)
         return self._session
 
-    async def _take_place(self, clock: _Clock) -> asyncio.Semaphore:
+    async def _take_place(self, clock: Clock) -> asyncio.Semaphore:
         assert self._places is not None  # noqa: S101 - made with the session
         places = self._places
         if places.locked():
@@ -144,10 +159,11 @@ class Transport:
         return places
 
     async def _post(
-        self, session: aiohttp.ClientSession, call: HttpCall, clock: _Clock, places: asyncio.Semaphore
+        self, session: aiohttp.ClientSession, call: HttpCall, clock: Clock, places: asyncio.Semaphore
     ) -> aiohttp.ClientResponse:
         """The answer's head. On every error the place in the pool is free again."""
         limit = clock.limit("first_event", clock.timeout.first_event)
+        clock.begun = time.monotonic()
         headers = {"user-agent": _USER_AGENT, "accept-encoding": "identity", **call.headers}
         connect = clock.timeout.connect
         try:
@@ -179,7 +195,7 @@ class Transport:
         provider: Provider,
         request: Request,
         call: HttpCall,
-        clock: _Clock,
+        clock: Clock,
         places: asyncio.Semaphore,
     ) -> Stream[Any]:
         body = _Body(response, clock, places, self._max_body)
@@ -187,8 +203,13 @@ class Transport:
             headers = {name.lower(): value for name, value in response.headers.items()}
             status = response.status
             if 200 <= status < 300:
+                _check_encoding(headers)
                 head = Head(
-                    status=status, headers=headers, request_id=find_request_id(headers), touch=body.touch
+                    status=status,
+                    headers=headers,
+                    request_id=find_request_id(headers),
+                    touch=body.touch,
+                    max_event=self._max_event,
                 )
                 return Stream(body, head)
             if 300 <= status < 400:
@@ -202,40 +223,6 @@ class Transport:
 
 
 @final
-class _Limit:
-    """How long one wait may take, and the error for when it took longer."""
-
-    __slots__ = ("phase", "seconds")
-
-    def __init__(self, phase: TimeoutPhase, seconds: float | None) -> None:
-        self.phase: TimeoutPhase = phase
-        self.seconds = seconds
-
-    def error(self, what: str) -> APITimeoutError:
-        took = "" if self.seconds is None else f" within {max(self.seconds, 0):.3g} s"
-        return APITimeoutError(f"{what}{took} (timeout {self.phase!r})", phase=self.phase)
-
-
-@final
-class _Clock:
-    """The limits of one call."""
-
-    __slots__ = ("deadline", "timeout")
-
-    def __init__(self, timeout: Timeout, deadline: float | None) -> None:
-        self.timeout = timeout
-        self.deadline = deadline
-
-    def limit(self, phase: TimeoutPhase, seconds: float | None) -> _Limit:
-        """The limit for a wait that begins now: its own, or the whole call's where that is nearer."""
-        if self.deadline is not None:
-            left = self.deadline - time.monotonic()
-            if seconds is None or left < seconds:
-                return _Limit("total", max(left, 0.0))
-        return _Limit(phase, seconds)
-
-
-@final
 class _Body:
     """The body of one answer: a source of bytes that no silence, drip or flood can hold up.
 
@@ -244,12 +231,12 @@ class _Body:
     """
 
     __slots__ = (
-        "_clock", "_closed", "_content", "_limit", "_loop", "_max", "_places", "_received", "_response",
-        "_since", "_timer", "_waited",
+        "_clock", "_closed", "_content", "_limit", "_loop", "_lost", "_max", "_places", "_received",
+        "_response", "_since", "_timer", "_waited",
     )  # fmt: skip
 
     def __init__(
-        self, response: aiohttp.ClientResponse, clock: _Clock, places: asyncio.Semaphore, max_body: int
+        self, response: aiohttp.ClientResponse, clock: Clock, places: asyncio.Semaphore, max_body: int
     ) -> None:
         self._response = response
         self._content = response.content
@@ -259,11 +246,15 @@ class _Body:
         self._received = 0
         self._closed = False
         self._loop = asyncio.get_running_loop()
-        self._waited = 0.0  # seconds waited since the last meaningful event
+        self._waited = time.monotonic() - clock.begun  # seconds waited since the last meaningful event
         self._since: float | None = None  # when the read in progress began
         self._limit: tuple[TimeoutPhase, float | None] = ("first_event", clock.timeout.first_event)
         self._timer: asyncio.TimerHandle | None = None
         self._arm()
+        protocol: Any = None if response.connection is None else response.connection.protocol
+        self._lost: asyncio.Future[None] | None = getattr(protocol, "closed", None)
+        if self._lost is not None:
+            self._lost.add_done_callback(self._give_up)
 
     async def receive(self) -> bytes:
         """The next piece of the body."""
@@ -271,10 +262,12 @@ class _Body:
         try:
             data = await self._content.readany()
         except AsyncCacheError:
-            raise
-        except (aiohttp.ClientError, OSError, EOFError, ValueError) as exc:
-            msg = f"the connection broke before the answer ended ({type(exc).__name__})"
-            raise StreamInterruptedError(msg) from exc
+            if not (data := _unread(self._content)):
+                raise
+        except _BROKEN as exc:
+            if not (data := _unread(self._content)):
+                msg = f"the connection broke before the answer ended ({type(exc).__name__})"
+                raise StreamInterruptedError(msg) from exc
         finally:
             self._waited += self._loop.time() - self._since
             self._since = None
@@ -299,7 +292,7 @@ class _Body:
             async with asyncio.timeout(_DRAIN):
                 while await self._content.readany():
                     pass
-        except (TimeoutError, AsyncCacheError, aiohttp.ClientError, OSError, EOFError, ValueError):
+        except (TimeoutError, AsyncCacheError, *_BROKEN):
             self.close()
 
     async def read_error(self) -> bytes:
@@ -320,12 +313,27 @@ class _Body:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._lost is not None:
+            self._lost.remove_done_callback(self._give_up)
+            self._lost.remove_done_callback(_hear)
+            self._lost.add_done_callback(_hear)  # the pool keeps it: an end without a listener is logged
         self._response.close()
         self._places.release()
 
     async def aclose(self) -> None:
         """As `close`."""
         self.close()
+
+    def _give_up(self, lost: asyncio.Future[None]) -> None:
+        """The connection is gone: wake a reader whom nobody else will.
+
+        aiohttp's parser in C closes the connection at a chunk header that is no number, and leaves it at that
+        (seen in 3.12 to 3.14.5).
+        """
+        _hear(lost)
+        if not self._content.is_eof() and self._content.exception() is None:
+            msg = "the connection was given up before the answer ended: what came is not HTTP"
+            self._content.set_exception(StreamInterruptedError(msg))
 
     def _arm(self) -> None:
         """Set the timer to when the first limit could be reached; `touch` does not set it anew."""
@@ -358,11 +366,40 @@ class _Body:
             self._arm()
 
     def _expire(self, phase: TimeoutPhase, seconds: float | None, what: str) -> None:
-        self._content.set_exception(_Limit(phase, seconds).error(what))
+        self._content.set_exception(Limit(phase, seconds).error(what))
         self._response.close()
 
 
 _USER_AGENT = "asynccache"
+
+
+# What reading a body may raise; the parser's own errors are no ClientError.
+_BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError, ValueError)
+
+
+def _unread(content: aiohttp.StreamReader) -> bytes:
+    """What had come before the body broke: an exception makes aiohttp's reader forget it."""
+    buffer: Any = getattr(content, "_buffer", None)  # there is no public way to it
+    if not buffer:
+        return b""
+    data = b"".join(buffer)
+    buffer.clear()
+    return data
+
+
+def _hear(lost: asyncio.Future[None]) -> None:
+    if not lost.cancelled():
+        lost.exception()
+
+
+def _check_encoding(headers: dict[str, str]) -> None:
+    """Refuse a body that nobody here unpacks."""
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in _ENCODINGS:
+        msg = (
+            f"the answer is packed as {encoding[:80]!r}, which was not asked for; take the proxy between away"
+        )
+        raise InvalidResponseError(msg)
 
 
 def _host(url: str) -> str:

@@ -317,7 +317,7 @@ def test_nothing_is_left_at_the_end(environ: None) -> None:
         """
     )
     run = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        [sys.executable, "-W", "error", "-c", program],
         capture_output=True,
         text=True,
         timeout=30,
@@ -332,7 +332,9 @@ async def test_json_is_openais(client: Client, model: str) -> None:
     """Chunks and completions are OpenAI's JSON: OpenAI's own models take them, and give them back the same."""
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
+    tools = [
+        {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+    ]
     for arguments in ({}, {"tools": tools, "tool_choice": "required"}):
         reply = await client.acompletion(model, MARKED, **arguments)
         plain = json.loads(reply.to_json())

@@ -15,11 +15,11 @@ FLOORS = {
     "cli": 8, "testing": 8,
     "proxy": 7, "simulator": 7,
     "calls": 6, "client": 6, "arguments": 6, "completion_stream": 6,
-    "retry": 5, "transport": 5, "cache_control": 5, "usage": 5, "pricing": 5, "chunks": 5, "aggregate": 5,
+    "retry": 5, "transport": 5, "cache_control": 5, "usage": 5, "pricing": 5, "chunks": 5, "aggregate": 5, "inline_urls": 5,
     "providers": 4,
     "sse": 3, "pipeline": 3,
     "stream": 2,
-    "events": 1,
+    "events": 1, "clocks": 1,
     "request": 0, "reply": 0, "errors": 0, "secret": 0, "logs": 0, "shapes": 0,
 }  # fmt: skip
 # Floors whose rooms are parts of one idea and may know each other.

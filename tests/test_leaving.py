@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from asynccache import Client, CompletionStream, Usage
+from asynccache import Client, CompletionStream, ConfigurationError, Usage
 from asynccache.simulator import Simulator
 from asynccache.testing import simulator
 
@@ -110,6 +110,8 @@ async def test_stream_left_early_still_tells_what_it_knows(sim: Simulator, provi
         async for chunk in stream:
             if chunk.choices and chunk.choices[0].delta.content:
                 break
+    with pytest.raises(ConfigurationError, match="closed before its end"):
+        await anext(aiter(stream))
     assert stream.usage is left.usages[0]
     assert stream.completion.choices[0].message.content
     assert stream.cost.total is None

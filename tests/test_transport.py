@@ -17,6 +17,7 @@ from asynccache.errors import (
     APIConnectionError,
     APITimeoutError,
     AuthenticationError,
+    ConfigurationError,
     InvalidRequestError,
     InvalidResponseError,
     RateLimitError,
@@ -249,6 +250,15 @@ async def test_pool_has_its_own_phase() -> None:
         second = await transport(request(server.base))
         await second.aclose()
     await transport.aclose()
+
+
+async def test_closed_client_is_refused() -> None:
+    """A client that was closed does not quietly open again."""
+    transport = Transport()
+    await transport.aclose()
+    await transport.aclose()
+    with pytest.raises(ConfigurationError, match="is closed"):
+        await transport(request("http://127.0.0.1:1/v1"))
 
 
 def test_other_event_loop_is_refused() -> None:

@@ -46,6 +46,8 @@ class CacheRules(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the result of a tool takes a mark."""
     text_only: bool = False
     """Whether a mark must stand directly after text (Amazon Nova)."""
+    unmarkable: frozenset[str] = frozenset()
+    """Types of content parts that take no mark, beside reasoning and empty text."""
     automatic: Literal["native", "explicit", "none"] = "none"
     """A mark for the whole request: sent as it is, as a mark on the last block, or dropped."""
     ordered_ttls: bool = True

@@ -211,7 +211,13 @@ class OpenAIChat(msgspec.Struct, frozen=True):
             raise InvalidResponseError(msg)
         sse = media == "text/event-stream" or (request.stream and not media.endswith("json"))
         needs_done = self.profile.needs_done and self.is_official(self.base(request))
-        return ChatDecoder(sse=sse, dialect=self.profile.dialect, needs_done=needs_done, touch=head.touch)
+        return ChatDecoder(
+            sse=sse,
+            dialect=self.profile.dialect,
+            needs_done=needs_done,
+            touch=head.touch,
+            max_event=head.max_event,
+        )
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
         """The error that an answer with *status* stands for."""

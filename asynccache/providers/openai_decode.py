@@ -25,7 +25,7 @@ from asynccache.events import (
 from asynccache.providers.mending import excerpt, mended
 from asynccache.providers.statuses import error_from_object, status_error
 from asynccache.shapes import is_array, is_object
-from asynccache.sse import SSEDecoder
+from asynccache.sse import MAX_EVENT, SSEDecoder
 
 if TYPE_CHECKING:
     from asynccache.events import Event
@@ -137,10 +137,13 @@ class ChatDecoder:
         dialect: the row of ``usage/fields.py`` for what it says of tokens.
         needs_done: whether only ``[DONE]`` ends a stream; else a clean end after a finish reason does too.
         touch: told of every read that brought something meaningful.
+        max_event: the largest event taken, in bytes.
     """
 
-    def __init__(self, *, sse: bool, dialect: str, needs_done: bool, touch: Any = None) -> None:
-        self._sse = SSEDecoder() if sse else None
+    def __init__(
+        self, *, sse: bool, dialect: str, needs_done: bool, touch: Any = None, max_event: int = MAX_EVENT
+    ) -> None:
+        self._sse = SSEDecoder(max_event) if sse else None
         self._body: list[bytes] = []
         self._dialect = dialect
         self._needs_done = needs_done

@@ -80,7 +80,7 @@ def test_negative_vectors(case: dict[str, Any]) -> None:
     frames: list[Frame] = []
     with pytest.raises(FrameError) as refused:
         decoder.feed(raw_bytes(case), frames.append)
-    assert type(refused.value) is FrameError
+    assert not isinstance(refused.value, FrameCutError)
     with pytest.raises(FrameError):
         decoder.feed(pack(b"", b"{}"), frames.append)
     assert frames == []

@@ -34,7 +34,7 @@ class AnswerDecoder:
     def __init__(self, head: Head, *, streamed: bool) -> None:
         kind = head.content_type
         self._messages = MessagesDecoder()
-        self._sse = SSEDecoder()
+        self._sse = SSEDecoder(head.max_event)
         self._touch = head.touch
         self._whole = kind.endswith("json") or not (streamed or kind == _STREAM)
         self._foreign = kind.endswith("html")

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Protocol, final
 import anyio
 import orjson
 
-from asynccache.errors import InvalidResponseError, StreamInterruptedError
+from asynccache.errors import InvalidResponseError, ResponseTooLargeError, StreamInterruptedError
 from asynccache.events import Unknown
 from asynccache.providers.bedrock.failures import failure_of_type
-from asynccache.providers.bedrock.frames import FrameCutError, FrameDecoder, FrameError
+from asynccache.providers.bedrock.frames import (
+    FrameCutError,
+    FrameDecoder,
+    FrameError,
+    FrameTooLargeError,
+)
 from asynccache.secret import redact
 
 if TYPE_CHECKING:
@@ -81,11 +86,14 @@ class AnswerDecoder:
                 if chunk:
                     self._parts.append(chunk)
                 return
-            frames = self._frames = FrameDecoder()
+            frames = self._frames = FrameDecoder(max_payload=self._head.max_event)
         reader = self._reader
         self._emit = emit
         try:
             frames.feed(chunk, self._frame)
+        except FrameTooLargeError as exc:
+            msg = f"an event of the answer is too large; Client(max_event_bytes=...) allows more: {exc}"
+            raise ResponseTooLargeError(msg) from exc
         except FrameError as exc:
             msg = f"the answer is a damaged event stream: {exc}"
             raise InvalidResponseError(msg) from exc

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asynccache.errors import InvalidRequestError
-from asynccache.providers.anthropic.shapes import is_object
+from asynccache.shapes import is_object
 from asynccache.request import Path, path_text
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def _from_url(url: Any, path: Path, *, name: str, given: Any) -> Block:
         return _media(str(given or ending), {"s3Location": {"uri": url}}, path, name=name)
     shown = url[:60]
     raise InvalidRequestError(
-        f"{path_text(path)}: Bedrock fetches no addresses, and nor do we: {shown!r}; pass a data: URL with base64, or s3://…"
+        f"{path_text(path)}: Bedrock fetches no addresses: {shown!r}; pass a data: URL with base64, or s3://…, or put InlineURLs() among the client's stages"
     )
 
 

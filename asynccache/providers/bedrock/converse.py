@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, final
 import orjson
 
 from asynccache.errors import InvalidRequestError
-from asynccache.providers.anthropic.shapes import is_array, is_object
+from asynccache.shapes import is_array, is_object
 from asynccache.providers.bedrock.content import Block, content_blocks, reasoning_blocks
 from asynccache.providers.bedrock.models import cache_rules
 from asynccache.request import path_text

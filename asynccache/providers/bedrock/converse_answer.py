@@ -21,7 +21,7 @@ from asynccache.events import (
     ToolCallFragment,
     Unknown,
 )
-from asynccache.providers.anthropic.shapes import is_object
+from asynccache.shapes import is_object
 from asynccache.providers.bedrock.answer import excerpt
 from asynccache.providers.bedrock.failures import failure_of_answer
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from asynccache.errors import APIStatusError, BadRequestError
-from asynccache.providers.anthropic.shapes import is_object
+from asynccache.shapes import is_object
 from asynccache.providers.statuses import status_error
 from asynccache.secret import redact
 

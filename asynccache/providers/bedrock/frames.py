@@ -55,6 +55,10 @@ class FrameError(ValueError):
     """The bytes are not an event stream, or not one that can be trusted any further."""
 
 
+class FrameTooLargeError(FrameError):
+    """A frame is longer than is accepted; nothing was kept for it."""
+
+
 class FrameCutError(FrameError):
     """The stream ended in the middle of a frame."""
 
@@ -154,7 +158,7 @@ class FrameDecoder:
         if payload_length < 0:
             raise FrameError(f"a frame of {total} bytes cannot hold {headers_length} bytes of headers")
         if payload_length > self._max_payload:
-            raise FrameError(
+            raise FrameTooLargeError(
                 f"frame payload of {payload_length} bytes; at most {self._max_payload} are accepted"
             )
         lengths = total, _PRELUDE + headers_length

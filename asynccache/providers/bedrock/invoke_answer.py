@@ -15,7 +15,7 @@ import orjson
 from asynccache.errors import InvalidResponseError, StreamInterruptedError
 from asynccache.events import Finished, ReportedUsage, Started, TextDelta, Unknown
 from asynccache.providers.anthropic.decode import MessagesDecoder
-from asynccache.providers.anthropic.shapes import is_array, is_object
+from asynccache.shapes import is_array, is_object
 from asynccache.providers.bedrock.answer import excerpt
 from asynccache.providers.bedrock.converse_answer import read_json
 from asynccache.providers.bedrock.failures import failure_of_answer

@@ -15,7 +15,7 @@ import msgspec
 from asynccache.providers.anthropic.rules import facts_of
 from asynccache.providers.base import CacheRules
 
-__all__ = ["BedrockModel", "Route", "cache_rules", "read_model"]
+__all__ = ["UNMARKABLE", "BedrockModel", "Route", "cache_rules", "read_model"]
 
 Route: TypeAlias = Literal["converse", "invoke"]
 
@@ -71,6 +71,8 @@ _NOVA = CacheRules(
     automatic="explicit",
     mid_system=False,
 )
+# Converse refuses a checkpoint directly behind these; the block that a part becomes is not known before it is encoded.
+UNMARKABLE = frozenset({"document", "file", "video", "video_url"})
 _NO_CACHE = CacheRules(style="none", reason="this model has no prompt caching on Bedrock", mid_system=False)
 _GPT = CacheRules(
     style="none",

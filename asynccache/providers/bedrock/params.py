@@ -13,7 +13,7 @@ import msgspec
 from asynccache.errors import InvalidRequestError, UnsupportedParamsError
 from asynccache.providers.anthropic.params import body_params
 from asynccache.providers.anthropic.rules import facts_of
-from asynccache.providers.anthropic.shapes import is_array, is_object
+from asynccache.shapes import is_array, is_object
 from asynccache.providers.bedrock.converse import conversation, takes_tool_choice, tool_config
 
 if TYPE_CHECKING:

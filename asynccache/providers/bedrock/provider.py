@@ -21,7 +21,7 @@ from asynccache.providers.bedrock.failures import failure_of_answer
 from asynccache.providers.bedrock.families import family_of, reader_of
 from asynccache.providers.bedrock.invoke import check_invoke, invoke_body, invoke_headers
 from asynccache.providers.bedrock.memory import Memories
-from asynccache.providers.bedrock.models import cache_rules, read_model
+from asynccache.providers.bedrock.models import UNMARKABLE, cache_rules, read_model
 from asynccache.providers.bedrock.params import check_params, converse_body
 from asynccache.providers.bedrock.signing import load_signer, sign
 
@@ -56,7 +56,9 @@ class Bedrock:
 
     def cache_rules(self, request: Request) -> CacheRules:
         """The rules of the model that *request* names."""
-        return cache_rules(read_model(request.model_id))
+        model = read_model(request.model_id)
+        rules = cache_rules(model)
+        return msgspec.structs.replace(rules, unmarkable=UNMARKABLE) if model.route == "converse" else rules
 
     def check(self, request: Request) -> Request:
         """*request* without the parameters that `drop_params` lets go.
