@@ -14,7 +14,6 @@ import aiohttp
 import anyio
 import yarl
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_exceptions import HttpProcessingError
 
 from asynccache.clocks import Clock, Limit
 from asynccache.errors import (
