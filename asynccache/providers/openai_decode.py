@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 import anyio
 import msgspec
@@ -83,34 +83,39 @@ class _Body(msgspec.Struct):
     x_groq: Any = None
 
 
-class _ShortDelta(msgspec.Struct, gc=False):
-    content: str | None = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    refusal: Any = None
-    tool_calls: Any = None
-    function_call: Any = None
-    annotations: Any = None
-    audio: Any = None
+_Nothing: TypeAlias = Literal[""] | None
 
 
-class _ShortChoice(msgspec.Struct, gc=False):
-    delta: _ShortDelta
+class _TextDelta(msgspec.Struct, gc=False):
+    """A piece of text and nothing else: the other fields hold nothing, or it is no such event."""
+
+    content: str
+    reasoning_content: _Nothing = None
+    reasoning: _Nothing = None
+    refusal: _Nothing = None
+    tool_calls: None = None
+    function_call: None = None
+    annotations: None = None
+    audio: None = None
+
+
+class _TextChoice(msgspec.Struct, gc=False):
+    delta: _TextDelta
     index: int = 0
-    finish_reason: Any = None
-    logprobs: Any = None
+    finish_reason: None = None
+    logprobs: None = None
+    usage: None = None
 
 
-class _Short(msgspec.Struct, gc=False):
-    """What the usual chunk is judged by, and no more: each field decoded costs time."""
-
-    choices: list[_ShortChoice]
-    usage: Any = None
-    error: Any = None
+class _TextBody(msgspec.Struct, gc=False):
+    choices: tuple[_TextChoice]
+    usage: None = None
+    error: None = None
+    x_groq: None = None
 
 
 _decode = msgspec.json.Decoder(_Body).decode
-_decode_short = msgspec.json.Decoder(_Short).decode
+_decode_text = msgspec.json.Decoder(_TextBody).decode
 
 # The provider's word to OpenAI's; facts/wire.md §5.1. A word that is not here counts as "stop".
 _FINISH: dict[str, FinishReason] = {
@@ -151,6 +156,7 @@ class ChatDecoder:
         self._started = False
         self._facts: tuple[Any, ...] = ()
         self._index = -1  # of the answer spoken of last
+        self._in_text = False  # whether the last event was a piece of text
         self._open: set[int] = set()  # answers begun and not finished
         self._finished: set[int] = set()
         self._calls: dict[
@@ -219,32 +225,18 @@ class ChatDecoder:
             return _decode(mended(data, _Body, "OpenAI's chat"))
 
     def _event(self, data: bytes) -> None:
-        """The usual event, a piece of the text and nothing else, takes the short way; all others the long one."""
-        try:
-            body = _decode_short(data)
-        except (ValueError, RecursionError):
-            self._other_event(data)
-            return
-        if len(body.choices) == 1 and body.usage is None and body.error is None:
-            choice = body.choices[0]
-            delta = choice.delta
-            content = delta.content
-            if (
-                content
-                and choice.index == self._index
-                and choice.finish_reason is None
-                and choice.logprobs is None
-                and delta.reasoning_content is None
-                and delta.reasoning is None
-                and delta.refusal is None
-                and delta.tool_calls is None
-                and delta.function_call is None
-                and delta.annotations is None
-                and delta.audio is None
-            ):
-                self._progress = True
-                self._emit(TextDelta(content, choice.index, data))
-                return
+        """After a piece of text the next is most likely one too: it takes the short way, all else the long one."""
+        if self._in_text:
+            try:
+                (choice,) = _decode_text(data).choices
+            except (ValueError, RecursionError):
+                self._in_text = False
+            else:
+                content = choice.delta.content
+                if content and choice.index == self._index:
+                    self._progress = True
+                    self._emit(TextDelta(content, choice.index, data))
+                    return
         self._other_event(data)
 
     def _other_event(self, data: bytes) -> None:
@@ -302,7 +294,7 @@ class ChatDecoder:
             content = message.content
             if content:
                 if type(content) is str:
-                    self._progress = True
+                    self._progress = self._in_text = True
                     self._emit(TextDelta(content, index, raw))
                 else:
                     self._parts(content, index, raw)
