@@ -14,6 +14,7 @@ from asynccache.completion_stream import CompletionStream, LastUsage, collect, d
 from asynccache.errors import AsyncCacheError
 from asynccache.pipeline import Pipeline
 from asynccache.pricing.annotator import AnnotateCost, annotate_cost
+from asynccache.pricing.registry import price_book
 from asynccache.request import Timeout
 from asynccache.retry import retry
 from asynccache.transport import MAX_BODY, MAX_EVENT, Transport
@@ -21,7 +22,8 @@ from asynccache.usage.normalizer import normalize_usage
 from asynccache.usage.recorder import OnUsage, record_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from asynccache.events import Recorder
@@ -44,7 +46,8 @@ class Client:
 
     Args:
         stages: the pipeline, outermost first; `default_stages` when None.
-        prices: the price book; the one that ships when None.
+        prices: prices of your own, which come before those that ship: a book, rows by model name in our
+            format or LiteLLM's, or the path of a JSON file of such rows.
         on_usage: called with the usage of every attempt, exactly once, whatever ended it.
         recorders: as *on_usage*, told of the beginning too.
         timeout: seconds for a whole call, or a `Timeout`.
@@ -58,7 +61,7 @@ class Client:
         self,
         stages: Iterable[Stage] | None = None,
         *,
-        prices: PriceBook | None = None,
+        prices: PriceBook | Mapping[str, Any] | str | Path | None = None,
         on_usage: OnUsageCallback | None = None,
         recorders: Iterable[Recorder] = (),
         timeout: float | Timeout | None = None,
@@ -72,7 +75,8 @@ class Client:
         )
         chain = default_stages() if stages is None else list(stages)
         if prices is not None:
-            chain = [AnnotateCost(prices) if stage is annotate_cost else stage for stage in chain]
+            book = price_book(prices)
+            chain = [AnnotateCost(book) if stage is annotate_cost else stage for stage in chain]
         self.pipeline = Pipeline(chain, self._transport)
         self._recorders = (*recorders, *(() if on_usage is None else (OnUsage(on_usage),)))
         self._timeout = (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from asynccache.errors import ConfigurationError
 from asynccache.reply import CacheCreation, CompletionTokensDetails, Iteration, PromptTokensDetails, Usage
+from asynccache.shapes import is_array, is_object
 from asynccache.usage.fields import DIALECTS
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def merge_told(earlier: Any, later: Any, depth: int = _DEPTH) -> Any:
     """Both objects in one, each field as last told; null tells nothing. Neither is changed."""
     if later is None:
         return earlier
-    if depth == 0 or not _is_object(earlier) or not _is_object(later):
+    if depth == 0 or not is_object(earlier) or not is_object(later):
         return later
     merged = dict(earlier)
     for name, value in later.items():
@@ -161,7 +162,7 @@ def _split(raw: Any, spelling: Spelling) -> dict[str, int]:
     listed = _find(raw, spelling.lifetime_list)
     if listed is None:
         return split
-    if not _is_list(listed):
+    if not is_array(listed):
         raise _NotACountError
     for entry in listed:
         ttl = _find(entry, (("ttl",),))
@@ -184,7 +185,7 @@ def _by_lifetime(raw: Any, spelling: Spelling, written: int | None, asked: str |
 
 def _server_tools(raw: Any, spelling: Spelling) -> dict[str, int] | None:
     told = _find(raw, spelling.server_tools)
-    if not _is_object(told):
+    if not is_object(told):
         return None
     calls = {name: _whole(count) for name, count in told.items() if count is not None}
     return calls or None
@@ -192,7 +193,7 @@ def _server_tools(raw: Any, spelling: Spelling) -> dict[str, int] | None:
 
 def _iterations(raw: Any) -> tuple[Iteration, ...] | None:
     told = _find(raw, (("iterations",),))
-    return tuple(_iteration(run) for run in told) if _is_list(told) and told else None
+    return tuple(_iteration(run) for run in told) if is_array(told) and told else None
 
 
 def _iteration(run: Any) -> Iteration:
@@ -211,7 +212,7 @@ def _iteration(run: Any) -> Iteration:
 
 def _facts(raw: Any, spelling: Spelling, usage: Usage) -> Usage:
     """*usage* with the facts beside the counts, where the provider tells them."""
-    if not _is_object(raw):
+    if not is_object(raw):
         return usage
     told = {
         "service_tier": _word(raw, spelling.tier),
@@ -230,19 +231,11 @@ def _source(counts: _Counts) -> UsageSource:
     return "missing" if all(count is None for count in counts) else "partial"
 
 
-def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
-    return type(value) is dict
-
-
-def _is_list(value: Any) -> TypeGuard[list[Any]]:
-    return type(value) is list
-
-
 def _find(raw: Any, places: Places) -> Any:
     for steps in places:
         value: Any = raw
         for step in steps:
-            if not _is_object(value):
+            if not is_object(value):
                 raise _NotACountError
             value = value.get(step)
             if value is None:
@@ -269,7 +262,7 @@ def _whole(value: Any) -> int:
 def _word(raw: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
     for name in names:
         value = raw.get(name)
-        if _is_object(value):  # Converse: {"type": "priority"}
+        if is_object(value):  # Converse: {"type": "priority"}
             value = value.get("type")
         if type(value) is str and value:
             return value
