@@ -11,6 +11,7 @@ from .anthropic_check import check_anthropic, contents, sign
 from .anthropic_prompt import anthropic_prompt
 from .chat_answer import call_id
 from .loose import obj, objs
+from .oddities import odd
 from .question import Question, Tool
 from .rules import ANTHROPIC_TTL, anthropic_rule
 from .wire import Arrival, Asked, Event, Refusal, Reply
@@ -103,7 +104,7 @@ class AnthropicWire:
         del usage["cache_creation"], usage["service_tier"]
         reason = {"stop_reason": _STOP[reply.answer.finish], "stop_sequence": reply.answer.stopped_by}
         for _ in range(2 if knob == "twice" else 1):
-            told = {} if knob == "none" else {"usage": usage}
+            told = {} if knob in ("none", "start") else {"usage": usage}
             yield _event("message_delta", {"delta": reason, **told}, usage=told.get("usage"))
         yield _event("message_stop", {})
 
@@ -191,7 +192,7 @@ def usage_of(reply: Reply, said: int | None = None) -> dict[str, Any]:
     }
     if said is None and reply.answer.thinking:
         usage["output_tokens_details"] = {"thinking_tokens": len(reply.answer.thinking)}
-    return usage
+    return odd(usage, reply.scenario)
 
 
 def _event(name: str, data: dict[str, Any], *, tokens: int = 0, usage: dict[str, Any] | None = None) -> Event:

@@ -20,6 +20,7 @@ from .bedrock_frames import event_frame, exception_frame
 from .chat_answer import call_id
 from .converse_prompt import converse_prompt
 from .loose import obj, objs
+from .oddities import odd
 from .question import Question, Tool
 from .rules import ANTHROPIC_TTL, BEDROCK_MINIMUM, NOVA_MINIMUM, anthropic_rule
 from .wire import Arrival, Asked, Event, Refusal, Reply
@@ -206,7 +207,7 @@ def _usage(reply: Reply) -> dict[str, Any]:
         if count
     ]
     usage: dict[str, Any] = {"cacheDetails": details} if details else {}
-    return usage | {
+    usage |= {
         "cacheReadInputTokenCount": verdict.read,
         "cacheReadInputTokens": verdict.read,
         "cacheWriteInputTokenCount": verdict.write_total,
@@ -216,6 +217,7 @@ def _usage(reply: Reply) -> dict[str, Any]:
         "serverToolUsage": {},
         "totalTokens": verdict.total + said,
     }
+    return odd(usage, reply.scenario)
 
 
 def _metrics(reply: Reply) -> dict[str, int]:

@@ -9,6 +9,7 @@ import orjson
 from .chat_answer import FINISH, call_deltas, call_id, message, text_deltas
 from .chat_prompt import chat_blocks, check_chat, spoken_blocks
 from .loose import obj
+from .oddities import odd
 from .openai_request import question
 from .openai_wire import chat_error
 from .prompt import Prompt
@@ -150,7 +151,7 @@ def usage_of(reply: Reply) -> dict[str, Any]:
     }
     if answer.thinking:
         usage["completion_tokens_details"] = {"reasoning_tokens": len(answer.thinking)}
-    return usage
+    return odd(usage, reply.scenario)
 
 
 def _check(body: dict[str, Any]) -> None:

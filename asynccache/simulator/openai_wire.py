@@ -9,6 +9,7 @@ import orjson
 from .chat_answer import FINISH, call_deltas, call_id, message, text_deltas
 from .chat_prompt import spoken_blocks
 from .loose import obj
+from .oddities import odd
 from .openai_request import read_openai
 from .wire import Arrival, Asked, Event, Refusal, Reply
 
@@ -149,6 +150,8 @@ class _Stream:
             yield self._chunk(index, delta, tokens)
         for delta, tokens in call_deltas(answer, _calls(reply, index)):
             yield self._chunk(index, delta, tokens)
+        if reply.scenario.usage == "early":
+            yield self.event({"choices": []}, 0, usage_of(reply))
         yield self._chunk(index, {}, 0, finish=FINISH[answer.finish])
 
     def event(self, chunk: dict[str, Any], tokens: int, usage: dict[str, Any] | None) -> Event:
@@ -195,7 +198,7 @@ def usage_of(reply: Reply, said: int | None = None) -> dict[str, Any]:
     prompt_details: dict[str, int] = {"cached_tokens": verdict.read}
     if reply.asked.rule.kind == "breakpoints":
         prompt_details["cache_write_tokens"] = verdict.write_total
-    return {
+    usage = {
         "prompt_tokens": verdict.total,
         "completion_tokens": completion,
         "total_tokens": verdict.total + completion,
@@ -207,6 +210,7 @@ def usage_of(reply: Reply, said: int | None = None) -> dict[str, Any]:
             "rejected_prediction_tokens": 0,
         },
     }
+    return odd(usage, reply.scenario)
 
 
 def chat_error(refusal: Refusal) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import msgspec
 
 HEADER = "x-simulator"
 
-UsageKnob = Literal["normal", "none", "every", "twice", "finish"]
+UsageKnob = Literal["normal", "none", "every", "twice", "finish", "early", "start"]
 
 
 @final
@@ -40,7 +40,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Say nothing more after n events, with the socket open."""
 
     usage: UsageKnob = "normal"
-    """Where a stream tells its usage."""
+    """Where a stream tells its usage; `early` before the chunk that finishes (OpenAI), `start` in its first
+    event only (Anthropic)."""
+
+    usage_fields: dict[str, str] = {}
+    """Counts of the usage, by dotted name, overridden by raw JSON text."""
 
     latency: float | None = None
     rate: float | None = None
