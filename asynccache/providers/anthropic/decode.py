@@ -82,6 +82,16 @@ class MessagesDecoder:
         """
         event = parse_event(data)
         kind = event.type
+        delta = event.delta
+        if kind == "content_block_delta" and delta is not None and delta.type == "text_delta":
+            opened = self._log.open.get(event.index)
+            if (
+                opened is not None and delta.text and event.error is None
+            ):  # nearly all events: a piece of text
+                self.progress = True
+                opened.text.append(delta.text)
+                emit(TextDelta(delta.text, 0, data))
+                return
         if event.error is not None or kind == "error":
             raise error_from_object(None, event.error or "", request_id=text_or_none(event.request_id))
         if kind == "content_block_delta":
