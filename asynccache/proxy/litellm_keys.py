@@ -90,7 +90,6 @@ USED: dict[str, frozenset[str]] = {
     ),
     "router_settings": frozenset(
         {
-            "allowed_fails",
             "content_policy_fallbacks",
             "context_window_fallbacks",
             "cooldown_time",
@@ -127,7 +126,7 @@ IGNORED: dict[str, frozenset[str]] = {
         "return_response_headers", "user_url_validation", "store_audit_logs", "use_chat_completions_url_for_anthropic_messages",
     }),
     "router_settings": frozenset({
-        "allowed_fails_policy", "assistants_config", "cache_kwargs", "cache_responses", "caching_groups", "client_ttl", "debug_level",
+        "allowed_fails", "allowed_fails_policy", "assistants_config", "cache_kwargs", "cache_responses", "caching_groups", "client_ttl", "debug_level",
         "default_litellm_params", "default_max_parallel_requests", "default_priority", "disable_cooldowns",
         "enable_pre_call_checks", "enable_tag_filtering", "max_fallbacks", "optional_pre_call_checks", "polling_interval",
         "provider_budget_config", "redis_db", "redis_host", "redis_password", "redis_port", "redis_url", "retry_after", "retry_policy",

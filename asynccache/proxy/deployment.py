@@ -1,0 +1,236 @@
+"""One place to ask: a provider, a model, how to reach it, and what is set for callers who do not say."""
+
+from __future__ import annotations
+
+import time
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, final
+
+import msgspec
+
+from asynccache.aggregate import aggregate
+from asynccache.arguments import build_request, full_model
+from asynccache.cache_control import translate_cache_control
+from asynccache.errors import AsyncCacheError
+from asynccache.pipeline import Pipeline
+from asynccache.pricing.annotator import AnnotateCost
+from asynccache.pricing.catalogue import PriceBook
+from asynccache.pricing.registry import own_models
+from asynccache.providers.openai import OpenAIChat
+from asynccache.providers.registry import get
+from asynccache.request import Access, Request, Timeout
+from asynccache.retry import retry
+from asynccache.secret import Secret
+from asynccache.usage.normalizer import normalize_usage
+from asynccache.usage.recorder import record_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asynccache.events import Event, Recorder
+    from asynccache.pipeline import Stage
+    from asynccache.providers.base import HttpCall, Provider
+    from asynccache.proxy.config import Config, Model
+    from asynccache.stream import Stream
+    from asynccache.transport import Transport
+    from asynccache.usage.ledger import Ledger
+
+__all__ = ["SIMULATED", "Deployment", "Order", "deployment"]
+
+SIMULATED = "simulator/"
+_PROBE = ({"role": "user", "content": "."},)
+
+
+@final
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What belongs to one attempt, whoever is asked."""
+
+    call_id: str
+    attempt: int
+    deadline: float
+    recorders: tuple[Recorder, ...]
+
+
+@final
+class Deployment:
+    """A row of ``model_list`` at work. Holds what is known of its health; owns no connection.
+
+    Attributes:
+        group: the name that callers ask for.
+        id: stable over restarts, without a secret in it.
+        in_flight: answers in progress.
+        cool_until: when it may be asked first again, by ``time.monotonic()``.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        target: str,
+        access: Access,
+        config: Config,
+        transport: Transport,
+        ledger: Ledger | None,
+    ) -> None:
+        self.group = model.name
+        self.model = model
+        self.target = target
+        self.provider: Provider = get(target.partition("/")[0])
+        self.access = access
+        self.timeout = Timeout(total=model.timeout or config.settings.request_seconds)
+        told = "\n".join((model.name, model.model, model.api_base or "", *map(str, model.path)))
+        self.id = sha256(told.encode()).hexdigest()
+        self.in_flight = 0
+        self.cool_until = 0.0
+        self._transport = transport
+        provider = self.provider
+        self._official = type(provider) is OpenAIChat and provider.is_official(
+            provider.base(Request(model=target, messages=(), access=access))
+        )
+        around: list[Stage] = [retry, record_usage, AnnotateCost(_book(model, target)), normalize_usage]
+        self._around = around if ledger is None else ledger.within(around)
+        self._translated = Pipeline([*self._around, aggregate, translate_cache_control], transport)
+        self._templates: dict[tuple[str, bool], HttpCall] = {}
+
+    @property
+    def official(self) -> bool:
+        """Whether its address is the provider's own."""
+        return self._official
+
+    @property
+    def speaks_messages(self) -> bool:
+        """Whether its provider speaks Anthropic's Messages format over plain HTTP."""
+        return self.provider.name == "anthropic"
+
+    def model_for(self, asked: str) -> str:
+        """``provider/model`` for a caller who asks for *asked*: a ``*`` takes over what the caller wrote for it."""
+        if not self.target.endswith("*"):
+            return self.target
+        prefix = self.group[:-1] if self.group.endswith("*") else ""
+        return self.target[:-1] + asked.removeprefix(prefix)
+
+    def plain_request(self, asked: str, order: Order, *, stream: bool, params: Mapping[str, Any]) -> Request:
+        """A request that says who is asked and how it is told, its body apart."""
+        return Request(
+            model=self.model_for(asked),
+            messages=_PROBE,
+            params=params,
+            stream=stream,
+            access=self.access,
+            timeout=self.timeout,
+            deadline=order.deadline,
+            max_retries=0,
+            attempt=order.attempt,
+            recorders=order.recorders,
+            call_id=order.call_id,
+        )
+
+    async def template(self, asked: str, *, stream: bool) -> HttpCall:
+        """A call with this deployment's address, headers and key, whose body is to be replaced."""
+        name = (self.model_for(asked), stream)
+        found = self._templates.get(name)
+        if found is None:
+            request = Request(model=name[0], messages=_PROBE, stream=stream, access=self.access)
+            call = await self.provider.authorize(self.provider.encode(request), request)
+            headers = {
+                header.lower(): value for header, value in {**call.headers, **self.model.headers}.items()
+            }
+            found = msgspec.structs.replace(call, headers=headers, body=b"")
+            if len(self._templates) < 256:  # a wildcard has as many models as its callers think of
+                self._templates[name] = found
+        return found
+
+    async def send(self, call: HttpCall, request: Request, tap: Stage) -> Stream[Any]:
+        """Send *call* as it stands; *tap* sees the answer's bytes pass and tells what the stages must know."""
+
+        async def post(again: Request) -> Stream[Any]:
+            return await self._transport.send(call, again, self.provider)
+
+        return await Pipeline([*self._around, tap], post)(request)
+
+    async def translate(
+        self, asked: str, arguments: Mapping[str, Any], order: Order, *, stream: bool
+    ) -> Stream[Event]:
+        """Ask in the words of the library; the provider's own are found on the way."""
+        model = self.model
+        given = {**model.defaults, **arguments}
+        given.setdefault("cache_control_injection_points", model.injection_points or None)
+        messages: Any = given.pop("messages", None)
+        request = build_request(
+            self.model_for(asked),
+            messages,
+            stream=stream,
+            timeout=self.timeout,
+            max_retries=0,
+            arguments={
+                **given,
+                "drop_params": model.drop_params or given.get("drop_params"),
+                "keep_cache_control": model.keep_cache_control,
+                "extra_headers": {**model.headers, **(given.get("extra_headers") or {})},
+            },
+        )
+        request = msgspec.structs.replace(
+            request,
+            access=self.access,
+            deadline=order.deadline,
+            attempt=order.attempt,
+            recorders=order.recorders,
+            call_id=order.call_id,
+        )
+        return await self._translated(request)
+
+    def note(self, error: AsyncCacheError, cooldown: float) -> None:
+        """It failed: for a while it is asked last."""
+        asked = min(error.retry_after or 0.0, 60.0)
+        self.cool_until = time.monotonic() + max(cooldown, asked)
+
+
+def deployment(
+    model: Model,
+    config: Config,
+    transport: Transport,
+    simulators: Mapping[str, str],
+    ledger: Ledger | None = None,
+) -> Deployment:
+    """The deployment that a row of ``model_list`` asks for.
+
+    Args:
+        model: the row.
+        config: the whole file.
+        transport: who sends what it is asked.
+        simulators: the simulated providers' addresses by provider; empty where none runs.
+        ledger: where its attempts get their rows.
+
+    Raises:
+        ConfigError: its provider is not known, or its prices cannot be read.
+    """
+    name, base, key = model.model, model.api_base, model.api_key
+    if name.startswith(SIMULATED):
+        name = name.removeprefix(SIMULATED)
+        provider = name.partition("/")[0]
+        if provider not in simulators:
+            known = ", ".join(sorted(simulators)) or "none runs here"
+            raise config.source.error(
+                (*model.path, "litellm_params", "model"), f"no simulated provider {provider!r}; {known}"
+            )
+        base, key = simulators[provider], Secret("sk-simulated")
+    try:
+        name = full_model(name)
+        access = Access(
+            provider=name.partition("/")[0], api_key=key, api_base=base, options=_options(model.options)
+        )
+        return Deployment(model, name, access, config, transport, ledger)
+    except AsyncCacheError as exc:
+        raise config.source.error((*model.path, "litellm_params", "model"), exc.message) from exc
+
+
+def _options(options: Mapping[str, str]) -> dict[str, str | Secret]:
+    secret = {"aws_access_key_id", "aws_secret_access_key", "aws_session_token"}
+    return {name: Secret(value) if name in secret else value for name, value in options.items()}
+
+
+def _book(model: Model, target: str) -> PriceBook | None:
+    """A price book with the row's own prices in front; None where it has none."""
+    if not model.prices:
+        return None
+    provider = target.partition("/")[0]
+    return PriceBook(own_models({target: {"litellm_provider": provider, **model.prices}}))

@@ -1,0 +1,82 @@
+"""Every address that is served, in one table; whatever is not in it is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias, final
+
+import msgspec
+
+from asynccache.proxy.chat import chat_completions
+from asynccache.proxy.models import model_infos, model_list
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp import web
+
+    from asynccache.proxy.bodies import Body
+    from asynccache.proxy.served import Served
+    from asynccache.proxy.speaking import Call
+
+__all__ = ["ROUTES", "Route"]
+
+Answer: TypeAlias = "Callable[[Served, str | None], bytes]"
+Take: TypeAlias = "Callable[[Call, Body], Awaitable[web.StreamResponse]]"
+
+
+def _nothing(_served: Served, _wanted: str | None) -> bytes:
+    return b""
+
+
+@final
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One address: either it takes a body, or it answers from what is known."""
+
+    summary: str
+    body: Take | None = None
+    answer: Answer = _nothing
+    open: bool = False
+    """Whether no key is asked for."""
+    media: str = "application/json"
+
+
+def _alive(_served: Served, _wanted: str | None) -> bytes:
+    return b'"I\'m alive!"'
+
+
+def _ready(_served: Served, _wanted: str | None) -> bytes:
+    return b'{"status":"healthy"}'
+
+
+def _ok(_served: Served, _wanted: str | None) -> bytes:
+    return b"ok"
+
+
+def _models(served: Served, _wanted: str | None) -> bytes:
+    return model_list(served)
+
+
+def _document(_served: Served, _wanted: str | None) -> bytes:
+    from asynccache.proxy.openapi import document
+
+    return document()
+
+
+_CHAT = Route(summary="A chat completion, in OpenAI's format.", body=chat_completions)
+_MODELS = Route(summary="The names that are served.", answer=_models)
+_INFO = Route(summary="Each deployment's prices and abilities, in LiteLLM's shape.", answer=model_infos)
+_ALIVE = Route(summary="Whether the process lives.", answer=_alive)
+
+ROUTES: dict[tuple[str, str], Route] = {
+    ("POST", "/v1/chat/completions"): _CHAT,
+    ("POST", "/chat/completions"): _CHAT,
+    ("GET", "/v1/models"): _MODELS,
+    ("GET", "/models"): _MODELS,
+    ("GET", "/v1/model/info"): _INFO,
+    ("GET", "/model/info"): _INFO,
+    ("GET", "/health/liveliness"): _ALIVE,
+    ("GET", "/health/liveness"): _ALIVE,
+    ("GET", "/health/readiness"): Route(summary="Whether calls are taken.", answer=_ready),
+    ("GET", "/healthz"): Route(summary="Whether anybody is here.", answer=_ok, open=True, media="text/plain"),
+    ("GET", "/openapi.json"): Route(summary="This document.", answer=_document),
+}

@@ -1,0 +1,91 @@
+"""What one configuration serves: its deployments, one pool of connections, the ledger; swapped as a whole."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, final
+
+from asynccache.proxy.deployment import Deployment, Order, deployment
+from asynccache.proxy.router import Router
+from asynccache.proxy.writing import Watch
+from asynccache.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asynccache.events import Recorder
+    from asynccache.proxy.config import Config
+    from asynccache.proxy.telling import Outcome
+    from asynccache.usage.ledger import Ledger
+
+__all__ = ["Served"]
+
+_MAX_CONNECTIONS = 10_000
+_LEDGER_SECONDS = 2.0
+
+
+@final
+class Served:
+    """A configuration at work.
+
+    Args:
+        config: what is served.
+        simulators: the simulated providers' addresses, by provider.
+        ledger: where every attempt gets its row; None keeps none.
+        transport: the pool of connections, where a former configuration has one.
+
+    Raises:
+        ConfigError: a row of ``model_list`` names nothing that can be asked.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        simulators: Mapping[str, str] | None = None,
+        ledger: Ledger | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self.config = config
+        self.settings = config.settings
+        self.simulators = dict(simulators or {})
+        self.ledger = ledger
+        self.transport = transport or Transport(max_connections=_MAX_CONNECTIONS)
+        self.deployments = [
+            deployment(model, config, self.transport, self.simulators, ledger) for model in config.models
+        ]
+        self.router = Router(config, self.deployments)
+        self.watch = Watch(config.settings.write_seconds)
+        self.master_key = config.master_key
+
+    def order(
+        self, call_id: str, attempt: int, deployed: Deployment, outcome: Outcome, deadline: float
+    ) -> Order:
+        """What belongs to one attempt."""
+        recorders: tuple[Recorder, ...] = (outcome,)
+        if self.ledger is not None:
+            key_id = "master" if self.master_key is not None else None
+            recorders = (self.ledger.labelled(key_id=key_id, deployment_id=deployed.id[:16]), outcome)
+        return Order(call_id=call_id, attempt=attempt, deadline=deadline, recorders=recorders)
+
+    def deadline(self) -> float:
+        """When a call that begins now must be over, by ``time.monotonic()``."""
+        return time.monotonic() + self.settings.request_seconds
+
+    async def durable(self, outcome: Outcome) -> None:
+        """Wait until the rows of a call's attempts are safe."""
+        if self.ledger is not None:
+            for attempt_id in outcome.attempt_ids:
+                await self.ledger.wait_settled(attempt_id, timeout=_LEDGER_SECONDS)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self.transport.aclose()
+
+    def describe(self) -> list[str]:
+        """One line for each name that is served."""
+        lines: list[str] = []
+        for name, group in self.router.groups.items():
+            targets: dict[str, Any] = dict.fromkeys(one.model.model for one in group)
+            lines.append(f"{name} → {', '.join(targets)}")
+        return lines

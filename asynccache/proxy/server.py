@@ -1,0 +1,192 @@
+"""The server: takes requests, checks who asks, hands them on; begins, reloads and ends without losing any."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Self, final
+from urllib.parse import parse_qs
+from uuid import uuid4
+
+from aiohttp import web
+
+from asynccache.errors import APIStatusError, AsyncCacheError
+from asynccache.proxy.bodies import read_body
+from asynccache.proxy.connections import Listener, TooLarge, TooSlow, read_bytes
+from asynccache.proxy.failures import Failure, failure_of
+from asynccache.proxy.keys import check_caller
+from asynccache.proxy.routes import ROUTES, Route
+from asynccache.proxy.speaking import Call
+from asynccache.proxy.telling import cost_headers, id_headers
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from asynccache.proxy.failures import Dialect
+    from asynccache.proxy.served import Served
+
+__all__ = ["Server"]
+
+_logger = logging.getLogger("asynccache.proxy")
+
+_METHODS = frozenset(method for method, _ in ROUTES)
+_PATHS = frozenset(path for _, path in ROUTES)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LAST_WORDS = 3.0  # seconds that answers have to settle once they are cut off
+
+
+@final
+class Server:
+    """Listens on one address.
+
+    Args:
+        served: what is served until `replace`.
+    """
+
+    def __init__(self, served: Served) -> None:
+        self.served = served
+        self.port = 0
+        self._digest = _digest(served)
+        self._stopping = False
+        self._active: dict[asyncio.Task[Any], Call] = {}
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._listener: Listener | None = None
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str = "127.0.0.1", port: int = 4000) -> Self:
+        """Listen; a port of 0 takes any that is free.
+
+        Raises:
+            OSError: the address is not to be had.
+        """
+        loop = asyncio.get_running_loop()
+        self._listener = Listener(self._handle, self.served.settings)
+        self._server = await loop.create_server(self._listener, host, port, backlog=1024)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def replace(self, served: Served) -> None:
+        """Serve *served* from now on; answers in progress end as they began."""
+        self.served = served
+        self._digest = _digest(served)
+
+    async def stop(self) -> None:
+        """Take no more requests, let answers finish up to the limit, cut off the rest. Idempotent."""
+        self._stopping = True
+        server, self._server = self._server, None
+        if server is None or self._listener is None:
+            return
+        server.close()
+        self._listener.pre_shutdown()
+        try:
+            async with asyncio.timeout(self.served.settings.shutdown_seconds):
+                await self._quiet.wait()
+        except TimeoutError:
+            _logger.warning("%d answers are cut off by the shutdown", len(self._active))
+        await self._cut_off()
+        await self._listener.shutdown(0.5)
+        await self.served.aclose()
+
+    async def _cut_off(self) -> None:
+        tasks = list(self._active)
+        for task, call in self._active.items():
+            call.stopping = True
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_WORDS)
+
+    async def __aenter__(self) -> Self:
+        return self if self._server is not None else await self.start(port=0)
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        dialect: Dialect = "anthropic" if path.startswith("/v1/messages") else "openai"
+        call = Call(request, self.served, uuid4().hex, dialect)
+        try:
+            response = await self._routed(call, request.method, path, query)
+        except AsyncCacheError as error:
+            response = _refusal(call, failure_of(error), cost_headers(error.usage))
+        except TooLarge as error:
+            message = f"the body is larger than {error} bytes"
+            response = _refusal(call, Failure(status=413, message=message, code="request_too_large"))
+            response.force_close()
+        except TooSlow:
+            response = _refusal(call, Failure(status=408, message="the body came too slowly", code="timeout"))
+            response.force_close()
+        except web.RequestPayloadError:
+            response = _refusal(call, Failure(status=400, message="the body is not what its headers say"))
+            response.force_close()
+        if self._stopping:
+            response.force_close()
+        return response
+
+    async def _routed(self, call: Call, method: str, path: str, query: str) -> web.StreamResponse:
+        route = ROUTES.get((method, path))
+        if route is None or not route.open:
+            check_caller(call.request.headers, self._digest)
+        if route is None:
+            raise _no_route(method, path)
+        if route.body is None:
+            wanted = parse_qs(query).get("litellm_model_id", [None])[0] if query else None
+            return _whole(call, route.answer(call.served, wanted), route.media)
+        if call.request.headers.get("expect", "").lower() == "100-continue":
+            writer: Any = call.request.writer
+            await writer.write(_CONTINUE)
+            writer.output_size = 0
+        raw = await read_bytes(call.request, call.served.settings.max_body_bytes)
+        return await self._called(call, route, raw)
+
+    async def _called(self, call: Call, route: Route, raw: bytes) -> web.StreamResponse:
+        """Run a call, so that the shutdown knows of it; where answers are drained, it outlives its caller."""
+        if not call.drains:
+            return await self._watched(call, route, raw)
+        task = asyncio.ensure_future(self._watched(call, route, raw))
+        return await asyncio.shield(task)
+
+    async def _watched(self, call: Call, route: Route, raw: bytes) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None and route.body is not None  # noqa: S101, PT018 - within a task, of a route with a body
+        self._active[task] = call
+        self._quiet.clear()
+        try:
+            return await route.body(call, read_body(raw))
+        except asyncio.CancelledError:
+            if call.stopping and not call.said:
+                failure = Failure(status=503, message="the proxy is shutting down; ask again")
+                return _refusal(call, failure)
+            raise
+        finally:
+            del self._active[task]
+            if not self._active:
+                self._quiet.set()
+
+
+def _digest(served: Served) -> bytes | None:
+    key = served.master_key
+    return None if key is None else sha256(key.reveal().encode()).digest()
+
+
+def _no_route(method: str, path: str) -> APIStatusError:
+    if path in _PATHS or method not in _METHODS:
+        return APIStatusError(f"{method[:16]} is not taken here", status_code=405, code="method_not_allowed")
+    return APIStatusError("there is nothing here; see /openapi.json", status_code=404, code="not_found")
+
+
+def _whole(call: Call, body: bytes, media: str) -> web.Response:
+    return web.Response(body=body, content_type=media, headers=id_headers(call.id))
+
+
+def _refusal(call: Call, failure: Failure, more: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        status=failure.status,
+        body=failure.body(call.dialect, call.id),
+        content_type="application/json",
+        headers={**id_headers(call.id), **failure.headers, **(more or {})},
+    )
