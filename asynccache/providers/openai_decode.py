@@ -149,7 +149,8 @@ class ChatDecoder:
         self, *, sse: bool, dialect: str, needs_done: bool, touch: Any = None, max_event: int = MAX_EVENT
     ) -> None:
         self._sse = SSEDecoder(max_event) if sse else None
-        self._body: list[bytes] = []
+        self._body: list[bytes] = []  # of an answer in one piece, or of what only calls itself a stream
+        self._foreign: bool | None = None  # whether it does; None until its first byte has come
         self._dialect = dialect
         self._needs_done = needs_done
         self._touch = touch
@@ -172,6 +173,11 @@ class ChatDecoder:
         if self._sse is None:
             self._body.append(chunk)
             return
+        if not self._started:
+            if self._foreign is None and not chunk.isspace():
+                self._foreign = chunk.lstrip()[:1] in {b"{", b"[", b"<"}
+            if self._foreign:
+                self._body.append(chunk)
         self._progress = False
         self._emit = emit
         self._sse.feed(chunk, self._event)
@@ -198,10 +204,21 @@ class ChatDecoder:
             if rest == b"[DONE]":
                 return
         if not self._started:
-            msg = "the answer was empty: the stream ended before its first event"
-            raise StreamInterruptedError(msg)
+            self._mislabelled(b"".join(self._body).strip())
+            return
         if self._needs_done or self._open or not self._finished:
             msg = "the stream ended before the answer did"
+            raise StreamInterruptedError(msg)
+
+    def _mislabelled(self, body: bytes) -> None:
+        """No event came: gateways call an error in JSON, or a page of their own, an event stream."""
+        if body[:1] in {b"{", b"["}:
+            self._whole(body)
+        elif body[:1] == b"<":
+            msg = f"the answer is a page, no chat completion: {excerpt(body)}"
+            raise InvalidResponseError(msg)
+        else:
+            msg = "the answer was empty: the stream ended before its first event"
             raise StreamInterruptedError(msg)
 
     def _whole(self, body: bytes) -> None:

@@ -280,7 +280,7 @@ class _Answer:
         text = dressed(event, fault, self._events) if sse else event
         if fault.flip is not None and self._events == 0:
             spoiled = bytearray(text)
-            spoiled[fault.flip] ^= 0xFF
+            spoiled[fault.flip % len(spoiled)] ^= 0xFF
             text = bytes(spoiled)
         left = None if fault.cut_byte is None else fault.cut_byte - self._size
         if left is not None and left < len(text):
