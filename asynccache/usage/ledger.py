@@ -18,11 +18,12 @@ import anyio.to_thread
 
 from asynccache.errors import ConfigurationError
 from asynccache.usage.ledger_row import Labels, Row, opened_row, settled_row
-from asynccache.usage.ledger_writer import Counters, Writer
+from asynccache.usage.ledger_writer import Counters, Writer, tell
 from asynccache.usage.recorder import record_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from asynccache.reply import Usage
     from asynccache.request import Request
     from asynccache.stream import Emit, Stream
+    from asynccache.usage.ledger_report import Grouping, Summary
     from asynccache.usage.ledger_sqlite import Durability
     from asynccache.usage.ledger_store import Store
 
@@ -86,6 +88,7 @@ class Ledger:
         self._strict = strict
         self._writer = Writer(store, max_waiting=max_waiting)
         self._open: dict[str, _Opened] = {}
+        self._sending: dict[int, _Opened] = {}  # by the identity of the request that is being sent
         self._settled: dict[str, int] = {}  # tickets of rows not durable yet, oldest first
         self._repeated = 0
         self._writer.start()
@@ -98,7 +101,8 @@ class Ledger:
     def open_labelled(self, attempt_id: str, request: Request, labels: Labels | None) -> None:
         """As `open`, with what the caller knows beyond the request."""
         row = opened_row(attempt_id, request, labels, self._owner)
-        self._open[attempt_id] = _Opened(row, self._writer.put(row))
+        opened = _Opened(row, self._writer.put(row), id(request))
+        self._open[attempt_id] = self._sending[opened.request] = opened
 
     def settle(
         self, attempt_id: str, usage: Usage, model: str | None, error: BaseException | None, /
@@ -111,6 +115,7 @@ class Ledger:
                 "the ledger heard twice of the end of attempt %s, or never of its start", attempt_id
             )
             return
+        self._sending.pop(opened.request, None)
         # Without the stage nobody says that the caller left; a partial usage does.
         let_go = usage.source == "partial" if opened.let_go is None else opened.let_go
         ticket = self._writer.put(settled_row(opened.row, usage, model, error, let_go=let_go))
@@ -118,7 +123,7 @@ class Ledger:
             self._settled[attempt_id] = ticket
         self._forget_durable()
         for loop, waiting in opened.waiting:
-            loop.call_soon_threadsafe(waiting.set)
+            tell(loop, waiting.set)
 
     async def write_ahead(self, request: Request, call_next: CallNext, /) -> Stream[Event]:
         """Stage, right inside ``record_usage``: nothing is sent before its row is durable.
@@ -126,7 +131,7 @@ class Ledger:
         Raises:
             ConfigurationError: it was not in time, and the ledger is strict.
         """
-        attempt_id = f"{request.call_id}-{request.attempt}"  # as record_usage names it
+        opened = self._sending.pop(id(request), None)  # record_usage has just told us of this very object
         if (
             not await self._is_durable(self._writer.last, None if self._strict else _DEADLINE)
             and self._strict
@@ -135,9 +140,8 @@ class Ledger:
                 f"the ledger {self.address} did not take the call's row in {_DEADLINE:g} s; nothing was sent"
             )
             raise ConfigurationError(msg)
-        opened = self._open.get(attempt_id)
         stream = await call_next(request)
-        if opened is None:  # another ledger's, or a request without a call id
+        if opened is None:  # a stage between has changed it, or it is another ledger's
             return stream
         opened.let_go = False
         return stream.pipe(_Departure(opened))
@@ -162,16 +166,20 @@ class Ledger:
         return _Labelled(self, Labels(key_id=key_id, deployment_id=deployment_id, tags=tags))
 
     async def opened(self, attempt_id: str, *, timeout: float = _DEADLINE) -> bool:
-        """Wait until the attempt's opening is durable; False when that took longer than *timeout* seconds."""
+        """Wait until the attempt's opening is durable; False when it is not within *timeout* seconds.
+
+        A database that is failing is not waited for.
+        """
         opened = self._open.get(attempt_id)
         if opened is None:
             return await self.wait_settled(attempt_id, timeout=timeout)
         return opened.ticket is not None and await self._is_durable(opened.ticket, timeout)
 
     async def wait_settled(self, attempt_id: str, *, timeout: float = _DEADLINE) -> bool:
-        """Wait until the attempt is settled, and that is durable; False when it took longer than *timeout*.
+        """Wait until the attempt is settled, and that is durable; False when it is not within *timeout* seconds.
 
-        An attempt that the ledger no longer holds in memory is durable, unless the database is failing.
+        A database that is failing is not waited for. While it is not, an attempt that the ledger no longer
+        holds in memory is durable.
         """
         began = anyio.current_time()
         opened = self._open.get(attempt_id)
@@ -191,7 +199,15 @@ class Ledger:
 
     async def flush(self, *, timeout: float = 10.0) -> bool:
         """Wait until everything recorded so far is durable; False when it took longer than *timeout* seconds."""
-        return await self._is_durable(self._writer.last, timeout)
+        return await self._is_durable(self._writer.last, timeout, anyway=True)
+
+    async def summarize(
+        self, by: Sequence[Grouping] = (), *, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Summary]:
+        """What the durable rows add up to; see `ledger_report.summarize`."""
+        from asynccache.usage.ledger_report import summarize
+
+        return await anyio.to_thread.run_sync(lambda: summarize(self.source, by, since=since, until=until))
 
     @property
     def lag(self) -> float:
@@ -233,16 +249,13 @@ class Ledger:
     def __repr__(self) -> str:
         return f"Ledger({self.address!r})"
 
-    async def _is_durable(self, ticket: int, timeout: float | None) -> bool:
-        """Whether it is by then; a failing database is not waited for, but where strict (None)."""
-        if self._writer.durable >= ticket:
-            return True
-        if timeout is not None and self._writer.failing:
-            return False
-        with anyio.move_on_after(_DEADLINE if timeout is None else timeout):
-            await self._writer.wait(ticket)
-            return True
-        return False
+    async def _is_durable(self, ticket: int, timeout: float, *, anyway: bool = False) -> bool:
+        """Whether it is by then; a database that is failing is not waited for, unless *anyway*."""
+        writer = self._writer
+        with anyio.move_on_after(timeout):
+            while writer.durable < ticket and (anyway or not writer.failing):
+                await writer.wait(ticket)
+        return writer.durable >= ticket
 
     def _forget_durable(self) -> None:
         """Two at a time, so that as many go as come and no settle pays for many."""
@@ -257,10 +270,11 @@ class Ledger:
 class _Opened:
     """An attempt in flight."""
 
-    __slots__ = ("let_go", "row", "ticket", "waiting")
+    __slots__ = ("let_go", "request", "row", "ticket", "waiting")
 
-    def __init__(self, row: Row, ticket: int | None) -> None:
+    def __init__(self, row: Row, ticket: int | None, request: int) -> None:
         self.row = row
+        self.request = request
         self.ticket = ticket
         self.let_go: bool | None = None  # None: the stage is not there to see it
         self.waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import urlsplit, urlunsplit
@@ -140,7 +141,7 @@ class PostgresStore:
 
 
 def query_postgres(url: str, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The rows of a query with parameters ``$1``, ``$2`` …; on an event loop of its own.
+    """The rows of a query with parameters ``$1``, ``$2`` …; blocks, whatever event loop runs.
 
     Raises:
         ConfigurationError: the database cannot be read.
@@ -161,8 +162,9 @@ async def _query(url: str, sql: str, parameters: Sequence[Any]) -> list[tuple[An
 
 
 def _run(coroutine: Coroutine[Any, Any, list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
-    with asyncio.Runner() as runner:
-        return runner.run(coroutine)
+    """In a thread of its own: the caller's may already have a running event loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def _asyncpg() -> ModuleType:

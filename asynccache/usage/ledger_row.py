@@ -71,7 +71,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt; what is not known, or not yet, is None."""
 
     attempt_id: str
@@ -117,6 +117,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The entry of the price book: ``provider/model@since`` and the tier where it is not the standard one."""
     reason: str | None = None
     """Why there is no cost, or what it leaves open."""
+
+    def to_json(self) -> str:
+        """What is known, as a JSON object; amounts are strings."""
+        return msgspec.json.encode(self).decode()
 
 
 def opened_row(attempt_id: str, request: Request, labels: Labels | None, owner: int) -> Row:

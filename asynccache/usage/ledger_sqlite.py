@@ -73,7 +73,7 @@ class SqliteStore:
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, _ACCESS))
             return self._open()
         except (OSError, sqlite3.Error) as error:
-            self.close()
+            self._let_go()
             msg = (
                 f"the ledger {self.address} cannot be used: {error}; its folder must exist and be writable,"
                 " and the file be one of SQLite's"
@@ -103,12 +103,16 @@ class SqliteStore:
 
     def close(self) -> None:
         """Rows still open become unknown: nobody will settle them."""
+        try:
+            if self._db is not None:
+                _give_up_open(self._db)
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
         db, self._db = self._db, None
         if db is not None:
-            try:
-                _give_up_open(db)
-            finally:
-                db.close()
+            db.close()
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)

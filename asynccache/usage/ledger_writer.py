@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, final
 
 import msgspec
@@ -16,12 +17,12 @@ import msgspec
 from asynccache.usage.ledger_store import RefusedRowError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from asynccache.usage.ledger_row import Row
     from asynccache.usage.ledger_store import Store
 
-__all__ = ["Counters", "Writer"]
+__all__ = ["Counters", "Writer", "tell"]
 
 _Waiter: TypeAlias = tuple[int, int, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 """Ticket, order of coming, and whom to tell."""
@@ -69,7 +70,7 @@ class Writer:
         self.last = 0
         """The ticket of the last row taken."""
         self.failing = False
-        """The last transaction was refused."""
+        """The last transaction was refused, and refused again."""
         self.lost = 0
         self.failed = 0
         self.written = 0
@@ -118,7 +119,7 @@ class Writer:
         return None
 
     def wait(self, ticket: int) -> asyncio.Future[None]:
-        """A future of the running loop that is done when the row of that ticket is durable."""
+        """A future of the running loop that is done when that row is durable, or the database fails."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         with self._changed:
@@ -173,20 +174,22 @@ class Writer:
     def _write(self, rows: list[Row]) -> None:
         """Returns when *rows* are durable, or when there is no hope for them."""
         latest = list({row.attempt_id: row for row in rows}.values())
-        wait = _FIRST_RETRY
+        wait = 0.0  # a lost connection is made again at once
         while True:
             try:
                 self._store.write(latest)
             except RefusedRowError as error:
                 self._write_singly(latest, error)
             except Exception as error:  # noqa: BLE001 - whatever a database does, calls go on and rows wait
-                self._complain(error, len(rows))
+                self._complain(error, len(rows), again=wait > 0)
                 if self._is_too_late():
                     self._lose(latest)
                     return
-                if self._ending.wait(wait):
-                    time.sleep(_FIRST_RETRY)
-                wait = min(wait * 2, _LONGEST_RETRY)
+                self._ending.wait(wait)
+                wait = min(max(wait * 2, _FIRST_RETRY), _LONGEST_RETRY)
+                if self._closing is not None:
+                    wait = _FIRST_RETRY
+                    time.sleep(wait)
                 continue
             else:
                 self.written += len(latest)
@@ -206,20 +209,14 @@ class Writer:
         self._lose(rows)
 
     def _announce(self, count: int) -> None:
+        """*count* rows more are durable: tell those who wait for them."""
         with self._changed:
             self.durable += count
             self._progress = time.monotonic()
             ready: list[_Waiter] = []
             while self._waiters and self._waiters[0][0] <= self.durable:
                 ready.append(heapq.heappop(self._waiters))
-        by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-        for _, _, loop, future in ready:
-            by_loop.setdefault(loop, []).append(future)
-        for loop, futures in by_loop.items():
-            try:
-                loop.call_soon_threadsafe(_resolve, futures)
-            except RuntimeError:  # that loop is closed: nobody waits there any more
-                _logger.debug("an event loop that waited for the ledger is closed")
+        _wake(ready)
 
     def _gather(self, spent: float) -> None:
         """Under load, let a group grow for twice the time that the last one took."""
@@ -236,11 +233,16 @@ class Writer:
             self._lament(row)
 
     def _lament(self, row: Row) -> None:
-        _logger.error("the ledger %s lost a row: %r", self._store.address, row)
+        _logger.error("the ledger %s lost a row: %s", self._store.address, row.to_json())
 
-    def _complain(self, error: Exception, rows: int) -> None:
-        self.failed += 1
-        self.failing = True
+    def _complain(self, error: Exception, rows: int, *, again: bool) -> None:
+        with self._changed:
+            self.failed += 1
+            self.failing = again
+            if not again:
+                return
+            waiting, self._waiters = self._waiters, []
+        _wake(waiting)  # each decides whether to wait on
         now = time.monotonic()
         if now - self._said >= _LOG_EVERY:
             self._said = now
@@ -257,6 +259,22 @@ class Writer:
             self._store.close()
         except Exception:
             _logger.exception("the ledger %s was not closed properly", self._store.address)
+
+
+def tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Have *loop* call *callback*; if it is closed, nobody waits there any more."""
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:
+        _logger.debug("an event loop that waited for the ledger is closed")
+
+
+def _wake(waiters: Iterable[_Waiter]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for _, _, loop, future in waiters:
+        by_loop.setdefault(loop, []).append(future)
+    for loop, futures in by_loop.items():
+        tell(loop, partial(_resolve, futures))
 
 
 def _resolve(futures: Iterable[asyncio.Future[None]]) -> None:
