@@ -147,6 +147,10 @@ class Deployment:
 
         return await Pipeline([*self._around, tap], post)(request)
 
+    async def ask_aside(self, call: HttpCall, request: Request) -> Stream[bytes]:
+        """Send a call that uses nothing and costs nothing: no row is kept of it."""
+        return await self._transport.send(call, request, self.provider)
+
     async def translate(
         self, asked: str, arguments: Mapping[str, Any], order: Order, *, stream: bool
     ) -> Stream[Event]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, TypeAlias, final
 import msgspec
 
 from asynccache.proxy.chat import chat_completions
+from asynccache.proxy.messages import count_tokens, messages
 from asynccache.proxy.models import model_infos, model_list
+from asynccache.proxy.responses import responses
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -63,6 +65,7 @@ def _document(_served: Served, _wanted: str | None) -> bytes:
 
 
 _CHAT = Route(summary="A chat completion, in OpenAI's format.", body=chat_completions)
+_RESPONSES = Route(summary="A response, in OpenAI's format, of a model of OpenAI's.", body=responses)
 _MODELS = Route(summary="The names that are served.", answer=_models)
 _INFO = Route(summary="Each deployment's prices and abilities, in LiteLLM's shape.", answer=model_infos)
 _ALIVE = Route(summary="Whether the process lives.", answer=_alive)
@@ -70,6 +73,12 @@ _ALIVE = Route(summary="Whether the process lives.", answer=_alive)
 ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/chat/completions"): _CHAT,
     ("POST", "/chat/completions"): _CHAT,
+    ("POST", "/v1/messages"): Route(summary="A message, in Anthropic's format.", body=messages),
+    ("POST", "/v1/messages/count_tokens"): Route(
+        summary="How many tokens a prompt has, in Anthropic's format.", body=count_tokens
+    ),
+    ("POST", "/v1/responses"): _RESPONSES,
+    ("POST", "/responses"): _RESPONSES,
     ("GET", "/v1/models"): _MODELS,
     ("GET", "/models"): _MODELS,
     ("GET", "/v1/model/info"): _INFO,

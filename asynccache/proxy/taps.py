@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from asynccache.request import Request
     from asynccache.stream import Emit, Head, Machine, Stream
 
-__all__ = ["CHAT", "MESSAGES", "StreamTap", "Tap", "TapStage", "WholeTap", "Wire"]
+__all__ = ["CHAT", "MESSAGES", "RESPONSES", "StreamTap", "Tap", "TapStage", "WholeTap", "Wire"]
 
 _KEPT = (Started, ReportedUsage)
 
@@ -87,16 +87,37 @@ class _Messages:
         return b'"message_delta"' in data[:40] and _usage_of(data) is not None
 
 
+@final
+class _Responses:
+    """The Responses API's events: usage in the last one."""
+
+    def is_plain(self, chunk: bytes) -> bool:
+        return (
+            chunk.startswith(b"event: response.")
+            and chunk.endswith(b"}\n\n")
+            and chunk.count(b"event: ") == chunk.count(b".delta\n")
+            and b"\r" not in chunk
+        )
+
+    def matters(self, data: bytes) -> bool:
+        return b'.delta"' not in data[:80]
+
+    def holds_usage(self, data: bytes) -> bool:
+        return any(mark in data[:60] for mark in _ENDS) and _usage_of(data) is not None
+
+
+_ENDS = (b'"response.completed"', b'"response.incomplete"')
 CHAT: Wire = _Chat()
 MESSAGES: Wire = _Messages()
+RESPONSES: Wire = _Responses()
 
 
 class _Inner(msgspec.Struct):
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = msgspec.Raw()
 
 
 class _Holder(msgspec.Struct):
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = msgspec.Raw()
     choices: list[msgspec.Raw] | None = None
     response: _Inner | None = None  # of an event of the Responses API
 
@@ -109,8 +130,8 @@ def _usage_of(data: bytes) -> bytes | None:
         held = _holder(data)
     except (ValueError, RecursionError):
         return None
-    usage = held.usage if held.response is None else held.response.usage
-    return None if usage is None or bytes(usage) == b"null" else bytes(usage)
+    usage = bytes(held.usage if held.response is None else held.response.usage)
+    return usage if usage.startswith(b"{") else None
 
 
 def _choices_of(data: bytes) -> bool:
