@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, final
 
 import click
 
+from asynccache.cli.simulated import PROVIDERS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from asynccache.usage.ledger import Ledger
 
 __all__ = ["command", "proxy"]
-
-_SIMULATED = ("openai", "anthropic", "deepseek", "bedrock")
 
 
 @click.command("proxy")
@@ -83,7 +83,7 @@ class _Running:
         """Say what would be served."""
         from asynccache.proxy.served import Served
 
-        self._tell(Served(self._config, simulators=dict.fromkeys(_SIMULATED, "http://127.0.0.1:1")))
+        self._tell(Served(self._config, simulators=dict.fromkeys(PROVIDERS, "http://127.0.0.1:1")))
         click.echo("the configuration is good", err=True)
 
     async def serve(self) -> None:
@@ -161,9 +161,7 @@ class _Running:
         if self._simulator is None:
             self._simulator = await Simulator().start()
         running = self._simulator
-        return {
-            name: getattr(running, f"{name}_base") for name in _SIMULATED if hasattr(running, f"{name}_base")
-        }
+        return {name: getattr(running, f"{name}_base") for name in PROVIDERS}
 
     def _tell(self, served: Served) -> None:
         for line in served.describe():

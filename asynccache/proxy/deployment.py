@@ -208,6 +208,7 @@ def deployment(
         ConfigError: its provider is not known, or its prices cannot be read.
     """
     name, base, key = model.model, model.api_base, model.api_key
+    options = _options(model.options)
     if name.startswith(SIMULATED):
         name = name.removeprefix(SIMULATED)
         provider = name.partition("/")[0]
@@ -217,11 +218,10 @@ def deployment(
                 (*model.path, "litellm_params", "model"), f"no simulated provider {provider!r}; {known}"
             )
         base, key = simulators[provider], Secret("sk-simulated")
+        options.setdefault("aws_region_name", "us-east-1")
     try:
         name = full_model(name)
-        access = Access(
-            provider=name.partition("/")[0], api_key=key, api_base=base, options=_options(model.options)
-        )
+        access = Access(provider=name.partition("/")[0], api_key=key, api_base=base, options=options)
         return Deployment(model, name, access, config, transport, ledger)
     except AsyncCacheError as exc:
         raise config.source.error((*model.path, "litellm_params", "model"), exc.message) from exc

@@ -33,6 +33,6 @@ def found_config(environment: Mapping[str, str], *, simulator: bool) -> Config:
     if simulator:
         models += [
             Model(name=f"simulator/{name}/*", model=f"simulator/{name}/*")
-            for name in ("openai", "anthropic", "deepseek")
+            for name in ("openai", "anthropic", "deepseek", "bedrock")
         ]
     return Config(models=tuple(models), master_key=master_key_of(environment))
