@@ -115,7 +115,8 @@ class Ledger:
                 "the ledger heard twice of the end of attempt %s, or never of its start", attempt_id
             )
             return
-        self._sending.pop(opened.request, None)
+        if self._sending.get(opened.request) is opened:  # the stage was not there to take it
+            del self._sending[opened.request]
         # Without the stage nobody says that the caller left; a partial usage does.
         let_go = usage.source == "partial" if opened.let_go is None else opened.let_go
         ticket = self._writer.put(settled_row(opened.row, usage, model, error, let_go=let_go))
@@ -132,10 +133,8 @@ class Ledger:
             ConfigurationError: it was not in time, and the ledger is strict.
         """
         opened = self._sending.pop(id(request), None)  # record_usage has just told us of this very object
-        if (
-            not await self._is_durable(self._writer.last, None if self._strict else _DEADLINE)
-            and self._strict
-        ):
+        durable = await self._is_durable(self._writer.last, _DEADLINE, anyway=self._strict)
+        if self._strict and not durable:
             msg = (
                 f"the ledger {self.address} did not take the call's row in {_DEADLINE:g} s; nothing was sent"
             )

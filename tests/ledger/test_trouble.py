@@ -165,7 +165,7 @@ def test_what_cannot_be_a_ledger_is_refused_at_once(tmp_path: Path, kind: str) -
         db.close()
     for _ in range(2):
         with pytest.raises(
-            ConfigurationError, match="cannot be used: .*its folder must exist and be writable"
+            ConfigurationError, match=r"cannot be used: .*its folder must exist and be writable"
         ):
             open_ledger(path)
 
