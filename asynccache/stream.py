@@ -49,8 +49,9 @@ class Machine(Protocol[In_contra, Out_co]):
 class Source(Protocol):
     """Where a stream's items come from. Any ``anyio.abc.ObjectReceiveStream`` is one.
 
-    A source may also have ``close()``, which frees its resources at once and without awaiting, and
-    ``finish()``, awaited once when the answer is over though the source is not.
+    A source may also have ``close()``, which frees its resources at once and without awaiting, and is then
+    called in place of `aclose`; and ``finish()``, awaited once when the answer is over though the source is
+    not.
     """
 
     async def receive(self) -> Any:
@@ -225,7 +226,7 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
             if takes is None:
                 emit, beyond, table = link, link, {}
             else:
-                table = {**table, **dict.fromkeys(takes, link)}
+                table = table | dict.fromkeys(takes, link)
                 emit = _by_type(table, beyond)
         self._push = emit
         return emit
@@ -260,14 +261,18 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
             if finish is not None:
                 await finish()
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._source.aclose()
+            await self._free()
 
     async def _shut(self) -> None:
-        self._closed = True
+        if not self._closed:
+            self._closed = True
+            await self._free()
+
+    async def _free(self) -> None:
         close = getattr(self._source, "close", None)
         if close is not None:
             close()
+            return
         with anyio.CancelScope(shield=True):
             await self._source.aclose()
 

@@ -287,6 +287,8 @@ class _Body:
 
     async def finish(self) -> None:
         """The answer is whole: let the connection end it too, so that it can be used again."""
+        if self._content.at_eof():  # nearly always: the end of the body came with the end of the answer
+            return
         try:
             async with asyncio.timeout(_DRAIN):
                 while await self._content.readany():
