@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import msgspec
 
-from asynccache.proxy.litellm_keys import AWS, DEFAULTS, IGNORED, PRICES, USED
+from asynccache.proxy.litellm_keys import AWS, AWS_SECRETS, DEFAULTS, IGNORED, PRICES, USED
 from asynccache.proxy.yaml_source import ConfigError, Source, read_yaml
 from asynccache.secret import Secret
 from asynccache.shapes import is_array, is_object
@@ -60,7 +60,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """``provider/model``, or ``simulator/provider/model``; a ``*`` at its end stands for the caller's own."""
     api_key: Secret | None = None
     api_base: str | None = None
-    options: Mapping[str, str] = {}
+    options: Mapping[str, str | Secret] = {}
     """AWS's routing arguments."""
     headers: Mapping[str, str] = {}
     defaults: Mapping[str, Any] = {}
@@ -147,7 +147,7 @@ class _Reading:
             policy_fallbacks=self._fallbacks(sections, "content_policy_fallbacks"),
             aliases=self._aliases(sections["router_settings"]),
             ignored=tuple(self._ignored),
-            source=self._source,
+            source=Source(self._source.name, None, self._source.lines),  # what it says holds keys
         )
         self._check_names(config)
         return config
@@ -192,9 +192,7 @@ class _Reading:
             model=model if provider is None or model.startswith(f"{provider}/") else f"{provider}/{model}",
             api_key=None if key is None else Secret(key.strip()),
             api_base=self._typed(params, inner, base, str | None),
-            options={
-                name: self._typed(params, inner, name, str) for name in AWS if params.get(name) is not None
-            },
+            options=self._options(params, inner),
             headers=self._headers(params, inner),
             defaults={name: params[name] for name in DEFAULTS if params.get(name) is not None},
             timeout=self._typed(params, inner, "timeout", float | None),
@@ -206,6 +204,14 @@ class _Reading:
             info=info,
             path=path,
         )
+
+    def _options(self, params: Mapping[str, Any], path: Path) -> dict[str, str | Secret]:
+        found: dict[str, str | Secret] = {}
+        for name in AWS:
+            value: str | None = self._typed(params, path, name, str | None)
+            if value is not None:
+                found[name] = Secret(value) if name in AWS_SECRETS else value
+        return found
 
     def _headers(self, params: Mapping[str, Any], path: Path) -> Mapping[str, str]:
         headers: dict[str, str] = self._typed(params, path, "extra_headers", dict[str, str] | None) or {}

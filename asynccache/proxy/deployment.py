@@ -208,7 +208,7 @@ def deployment(
         ConfigError: its provider is not known, or its prices cannot be read.
     """
     name, base, key = model.model, model.api_base, model.api_key
-    options = _options(model.options)
+    options = dict(model.options)
     if name.startswith(SIMULATED):
         name = name.removeprefix(SIMULATED)
         provider = name.partition("/")[0]
@@ -225,11 +225,6 @@ def deployment(
         return Deployment(model, name, access, config, transport, ledger)
     except AsyncCacheError as exc:
         raise config.source.error((*model.path, "litellm_params", "model"), exc.message) from exc
-
-
-def _options(options: Mapping[str, str]) -> dict[str, str | Secret]:
-    secret = {"aws_access_key_id", "aws_secret_access_key", "aws_session_token"}
-    return {name: Secret(value) if name in secret else value for name, value in options.items()}
 
 
 def _book(model: Model, target: str) -> PriceBook | None:

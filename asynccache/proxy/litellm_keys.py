@@ -52,6 +52,8 @@ AWS = (
     "aws_session_token",
 )
 
+AWS_SECRETS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
+
 USED: dict[str, frozenset[str]] = {
     "": frozenset(
         {"model_list", "litellm_settings", "router_settings", "general_settings", "asynccache_settings"}

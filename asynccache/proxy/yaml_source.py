@@ -22,6 +22,7 @@ MAX_VALUES = 50_000
 """Values after aliases are followed: a file of a few lines may stand for billions of them."""
 MAX_DEPTH = 32
 ENVIRONMENT = "os.environ/"
+_PLAIN = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 
 Environment: TypeAlias = Mapping[str, str]
 
@@ -109,6 +110,8 @@ class _Walk:
             raise self._source.error(path, f"the file's aliases stand for more than {MAX_VALUES} values")
         if len(path) > MAX_DEPTH:
             raise self._source.error(path, f"is nested deeper than {MAX_DEPTH} levels")
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN:
+            raise self._source.error(path, f"is no YAML: there is no {node.tag!r} here")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
