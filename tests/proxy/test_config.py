@@ -91,7 +91,10 @@ WRONG = {
         HEAD + "    tempurature: 1\n",
         "config.yaml:5: model_list[0].litellm_params.tempurature: no such key; did you mean 'temperature'?",
     ),
-    "unknown at the top": ("modellist: []\n", "config.yaml:1: modellist: no such key; did you mean 'model_list'?"),
+    "unknown at the top": (
+        "modellist: []\n",
+        "config.yaml:1: modellist: no such key; did you mean 'model_list'?",
+    ),
     "unknown setting": (
         "asynccache_settings:\n  stream_usages: always\n",
         "config.yaml:2: asynccache_settings.stream_usages: no such key; did you mean 'stream_usage'?",

@@ -57,9 +57,7 @@ async def test_stream_says_the_same_as_the_whole(name: str, proxy: Server, sim: 
     """The events are Anthropic's, in its order, and add up to the whole message."""
     async with claude(proxy) as client:
         whole = await client.messages.create(model=name, max_tokens=40, system=SYSTEM, messages=HELLO)
-        async with client.messages.stream(
-            model=name, max_tokens=40, system=SYSTEM, messages=HELLO
-        ) as stream:
+        async with client.messages.stream(model=name, max_tokens=40, system=SYSTEM, messages=HELLO) as stream:
             events: list[Any] = [event async for event in stream]
             last: Any = await stream.get_final_message()
     kinds = [event.type for event in events]
@@ -85,9 +83,7 @@ async def test_tools_round_trip(name: str, stream: bool, proxy: Server) -> None:
             ) as events:
                 said: Any = await events.get_final_message()
         else:
-            said = await client.messages.create(
-                model=name, max_tokens=200, tools=[TOOL], messages=messages
-            )
+            said = await client.messages.create(model=name, max_tokens=200, tools=[TOOL], messages=messages)
         call = said.content[-1]
         assert said.stop_reason == call.type == "tool_use"
         assert call.name == "get_weather"
@@ -129,7 +125,11 @@ async def test_thinking_round_trip(name: str, stream: bool, proxy: Server) -> No
 
 async def test_reasoning_of_another_provider_round_trips(proxy: Server, sim: Simulator) -> None:
     """DeepSeek's reasoning comes as thinking without a signature, and goes back as its own reasoning."""
-    more: Any = {"max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1024}, "model": "deepseek"}
+    more: Any = {
+        "max_tokens": 2000,
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "model": "deepseek",
+    }
     async with claude(proxy) as client:
         said = await client.messages.create(
             messages=[{"role": "user", "content": "What is the weather in Paris?"}], tools=[TOOL], **more
@@ -206,9 +206,7 @@ async def test_count_tokens(proxy: Server) -> None:
     async with claude(proxy) as client:
         counted = await client.messages.count_tokens(model="claude", system=SYSTEM, messages=HELLO)
         reply = await client.messages.create(model="claude", max_tokens=5, system=SYSTEM, messages=HELLO)
-        raw = await client.messages.with_raw_response.count_tokens(
-            model="gpt", system=SYSTEM, messages=HELLO
-        )
+        raw = await client.messages.with_raw_response.count_tokens(model="gpt", system=SYSTEM, messages=HELLO)
     assert counted.input_tokens == used(reply.usage)[0]
     assert raw.headers["x-asynccache-estimated"] == "true"
     estimated: Any = await raw.parse()
