@@ -22,6 +22,7 @@ from asynccache.events import (
     ToolCallFragment,
     Unknown,
 )
+from asynccache.providers.in_band import find_error
 from asynccache.providers.mending import excerpt, mended
 from asynccache.providers.statuses import error_from_object, status_error
 from asynccache.shapes import is_array, is_object
@@ -67,6 +68,7 @@ class _Choice(msgspec.Struct):
     finish_reason: Any = None
     logprobs: Any = None
     usage: Any = None  # Moonshot's older streams
+    error: Any = None  # OpenRouter
 
 
 class _Body(msgspec.Struct):
@@ -105,6 +107,7 @@ class _TextChoice(msgspec.Struct, gc=False):
     finish_reason: None = None
     logprobs: None = None
     usage: None = None
+    error: None = None
 
 
 class _TextBody(msgspec.Struct, gc=False):
@@ -227,7 +230,9 @@ class ChatDecoder:
             msg = "the answer was empty"
             raise StreamInterruptedError(msg)
         parsed = self._parse(text)
-        if parsed.choices is None and parsed.error is None:
+        if parsed.choices is None and not parsed.error:
+            if (error := find_error(_loosely(text))) is not None:
+                raise error
             msg = f"the answer is no chat completion: {excerpt(text)}"
             raise InvalidResponseError(msg)
         self._take(parsed, text)
@@ -236,9 +241,9 @@ class ChatDecoder:
         try:
             return _decode(data)
         except (ValueError, RecursionError) as exc:
-            body = _loosely(data)
-            if is_object(body) and body.get("error"):
-                raise error_from_object(None, body["error"]) from exc
+            event = "" if self._sse is None else self._sse.event
+            if (error := find_error(_loosely(data), event)) is not None:
+                raise error from exc
             return _decode(mended(data, _Body, "OpenAI's chat"))
 
     def _event(self, data: bytes) -> None:
@@ -266,11 +271,10 @@ class ChatDecoder:
             self._take(self._parse(data), data)
 
     def _take(self, body: _Body, raw: bytes) -> None:
-        if body.error is not None and body.error not in ({}, ""):
+        if body.error:
             self._take_usage(body, None)
             raise error_from_object(None, body.error)
-        if body.choices is None and body.usage is None and body.model is None:
-            self._emit(Unknown(self._sse.event if self._sse else "body", msgspec.Raw(raw)))
+        if body.choices is None and body.usage is None and self._is_other(body, raw):
             return
         facts = (body.id, body.model, body.service_tier, body.system_fingerprint)
         if facts != self._facts:
@@ -284,6 +288,20 @@ class ChatDecoder:
             self._take_usage(body, choices[0])
         else:
             self._take_usage(body, None)
+
+    def _is_other(self, body: _Body, raw: bytes) -> bool:
+        """Whether what brings neither choices nor usage is no chunk at all; then it is passed on as it came.
+
+        Raises:
+            APIStatusError: it is an error.
+        """
+        event = self._sse.event if self._sse else "body"
+        if (error := find_error(_loosely(raw), event)) is not None:
+            raise error
+        if body.model is not None:
+            return False
+        self._emit(Unknown(event, msgspec.Raw(raw)))
+        return True
 
     def _start(self, body: _Body, facts: tuple[Any, ...], raw: bytes) -> None:
         if self._started and (None in facts or not facts[0]):
@@ -318,7 +336,7 @@ class ChatDecoder:
             self._rest_of(message, index, raw)
         if choice.logprobs is not None:
             self._emit(LogprobsDelta(choice.logprobs, index, raw))
-        if choice.finish_reason is not None:
+        if choice.finish_reason is not None or choice.error:
             self._finish(choice, index, raw)
         elif index not in self._finished:
             self._open.add(index)
@@ -391,8 +409,10 @@ class ChatDecoder:
 
     def _finish(self, choice: _Choice, index: int, raw: bytes) -> None:
         word = _text(choice.finish_reason)
-        if word in _BROKEN_OFF:
+        if choice.error or word in _BROKEN_OFF:
             self._take_usage(_Body(), choice)
+            if choice.error:
+                raise error_from_object(None, choice.error)
             msg = f"the provider broke the answer off: finish_reason {word!r}"
             raise status_error(_BROKEN_OFF[word], msg, code=word)
         self._open.discard(index)

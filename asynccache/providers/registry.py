@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["get", "names"]
 
 _NOT_PROVIDERS = frozenset(
-    {"access", "base", "compatible", "mending", "openai_decode", "registry", "statuses"}
+    {"access", "base", "compatible", "in_band", "mending", "openai_decode", "registry", "statuses"}
 )
 
 

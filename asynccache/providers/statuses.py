@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,8 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 # Codes and types that say more than the status beside them; facts/wire.md §1.8, §2.6, §3.7, §4.4.
 _BY_CODE: dict[str, type[APIStatusError]] = {
     "insufficient_quota": BillingError,
+    "exceeded_current_quota_error": BillingError,
+    "Arrearage": BillingError,
     "billing_error": BillingError,
     "billing_hard_limit_reached": BillingError,
     "enforced_spend_limit_reached": BillingError,
@@ -57,6 +60,8 @@ _BY_CODE: dict[str, type[APIStatusError]] = {
     "context_length_exceeded": ContextWindowExceededError,
     "content_policy_violation": ContentPolicyViolationError,
     "content_filter": ContentPolicyViolationError,
+    "data_inspection_failed": ContentPolicyViolationError,
+    "DataInspectionFailed": ContentPolicyViolationError,
     "server_is_overloaded": OverloadedError,
     "overloaded_error": OverloadedError,
     "slow_down": OverloadedError,
@@ -84,6 +89,7 @@ _STATUS_OF_CODE: dict[str, int] = {
     "conflict_error": 409,
     "request_too_large": 413,
     "insufficient_quota": 429,
+    "exceeded_current_quota_error": 429,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
     "api_error": 500,
@@ -93,6 +99,41 @@ _STATUS_OF_CODE: dict[str, int] = {
     "server_is_overloaded": 503,
     "overloaded_error": 529,
 }
+
+# The same for words that servers spell each in their own way, by their letters alone: gRPC's (Google, Databricks),
+# the names of OpenAI's exceptions (vLLM, SGLang), DashScope's.
+_STATUS_OF_LETTERS: dict[str, int] = {
+    "badrequest": 400,
+    "badrequesterror": 400,
+    "failedprecondition": 400,
+    "invalidargument": 400,
+    "invalidparameter": 400,
+    "datainspectionfailed": 400,
+    "authenticationerror": 401,
+    "invalidapikey": 401,
+    "notauthenticated": 401,
+    "unauthenticated": 401,
+    "unauthorized": 401,
+    "arrearage": 402,
+    "accessdenied": 403,
+    "forbidden": 403,
+    "permissiondenied": 403,
+    "permissiondeniederror": 403,
+    "modelnotfound": 404,
+    "notfound": 404,
+    "notfounderror": 404,
+    "ratelimiterror": 429,
+    "requestlimitexceeded": 429,
+    "resourceexhausted": 429,
+    "throttling": 429,
+    "throttlingallocationquota": 429,
+    "throttlingratequota": 429,
+    "toomanyrequests": 429,
+    "serviceunavailable": 503,
+    "unavailable": 503,
+    "deadlineexceeded": 504,
+}
+_NOT_LETTERS = re.compile("[^a-z]")
 
 _TOO_LONG = (
     "prompt is too long",
@@ -117,7 +158,7 @@ def status_error(
     """The error for a provider's refusal.
 
     Args:
-        status: the HTTP status; None or 200 when the error stood inside an answer, then *code* decides.
+        status: the HTTP status; None or 200 when the error stood inside an answer: then the words decide.
         message: the provider's own words; keys in them are hidden, and they are cut to 512 characters.
         code: the provider's code for it.
         error_type: the provider's wider class for it, asked after *code*.
@@ -126,8 +167,7 @@ def status_error(
     """
     headers = headers or {}
     if status is None or status < 400:
-        known = _STATUS_OF_CODE.get(code or "") or _STATUS_OF_CODE.get(error_type or "")
-        status = known or (int(code) if code and code.isdigit() and 400 <= int(code) < 600 else 500)
+        status = _status_of(code) or _status_of(error_type) or _status_of(message) or 500
     cls = _class_of(status, code, error_type, message)
     error = cls(
         redact(message.strip())[:_MAX_MESSAGE]
@@ -140,6 +180,15 @@ def status_error(
     should = headers.get("x-should-retry")
     error.should_retry = {"true": True, "false": False}.get(should) if should else None
     return error
+
+
+def _status_of(word: str | None) -> int | None:
+    """The status that a code or a type stands for; None where that is not known."""
+    if not word:
+        return None
+    if word.isdecimal():
+        return int(word) if 400 <= int(word[:4]) < 600 and len(word) == 3 else None
+    return _STATUS_OF_CODE.get(word) or _STATUS_OF_LETTERS.get(_NOT_LETTERS.sub("", word.lower()))
 
 
 def _class_of(status: int, code: str | None, error_type: str | None, message: str) -> type[APIStatusError]:
@@ -184,20 +233,28 @@ def error_from_object(
     if not is_object(error):
         return status_error(status, str(error), headers=headers, request_id=request_id)
     details = error.get("details")
-    code = error.get("code")
+    code = error.get("code") or error.get("error_code")
     if is_object(details) and details.get("error_code"):
         code = details["error_code"]
     if isinstance(code, int) and (status is None or status < 400):
         status = code if 400 <= code < 600 else status
-    message = error.get("message") or error.get("Message") or error.get("detail") or error.get("msg")
+    message = _first(error, _MESSAGES)
     return status_error(
         status,
-        _text(message) or orjson.dumps(dict(error)).decode(),
+        message or orjson.dumps(dict(error)).decode(),
         code=None if code is None else str(code),
-        error_type=_text(error.get("type")),
+        error_type=_first(error, _TYPES),
         headers=headers,
         request_id=request_id,
     )
+
+
+_MESSAGES = ("message", "Message", "detail", "msg", "errorMessage")
+_TYPES = ("type", "status")  # Google's "status" is a word
+
+
+def _first(holder: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    return next((text for name in names if (text := _text(holder.get(name)))), None)
 
 
 def _text(value: Any) -> str | None:

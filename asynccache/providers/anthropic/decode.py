@@ -27,8 +27,10 @@ from asynccache.providers.anthropic.wire import (
     is_truncated,
     parse_answer,
     parse_event,
+    parse_value,
     text_or_none,
 )
+from asynccache.providers.in_band import find_error
 from asynccache.providers.mending import excerpt
 from asynccache.providers.statuses import error_from_object
 
@@ -108,6 +110,8 @@ class MessagesDecoder:
             self._end(data, emit)
             raise anyio.EndOfStream
         elif kind != "ping":
+            if kind is None and (error := find_error(parse_value(data))) is not None:
+                raise error
             emit(Unknown(kind or "", data))
 
     def flush(self, emit: Emit[Event]) -> None:  # noqa: ARG002 - nothing is held back
@@ -146,6 +150,8 @@ class MessagesDecoder:
         if answer.error is not None or answer.type == "error":
             raise error_from_object(None, answer.error or "", request_id=text_or_none(answer.request_id))
         if answer.content is None:
+            if (error := find_error(parse_value(body))) is not None:
+                raise error
             msg = f"the answer is no message of Anthropic's: {excerpt(body)}"
             raise InvalidResponseError(msg)
         self._started = True
