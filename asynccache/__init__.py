@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asynccache.answer_cost import completion_cost
     from asynccache.calls import SyncCompletionStream, acompletion, completion
     from asynccache.client import Client, default_stages
     from asynccache.completion_stream import CompletionStream
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from asynccache.pricing.book import PriceBook
     from asynccache.pricing.functions import (
         ModelInfo,
-        completion_cost,
         cost_per_token,
         get_model_info,
         register_model,
@@ -123,6 +123,7 @@ __all__ = [
 
 # Where each name lives; a name is imported when it is first asked for, so that `import asynccache` is light.
 _HOMES = {
+    "answer_cost": ("completion_cost",),
     "calls": ("SyncCompletionStream", "acompletion", "completion"),
     "client": ("Client", "default_stages"),
     "completion_stream": ("CompletionStream",),
@@ -132,7 +133,6 @@ _HOMES = {
     "pricing.book": ("PriceBook",),
     "pricing.functions": (
         "ModelInfo",
-        "completion_cost",
         "cost_per_token",
         "get_model_info",
         "register_model",

@@ -93,8 +93,8 @@ def litellms(plain):
 
 
 def main() -> None:
+    from asynccache.answer_cost import completion_cost
     from asynccache.pricing.cost import price_usage
-    from asynccache.pricing.functions import completion_cost
 
     print(f"{'microseconds a call':<30}{'ours':>9}{'(dict)':>9}{'(Cost)':>9}{'LiteLLM':>10}{'times':>8}")
     for name, case in CASES.items():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -37,18 +37,21 @@ def cost(
     as_json: bool,
 ) -> None:
     """Price USAGE_FILE: an answer or its usage as JSON, any provider's or ours; "-" reads the standard input."""
+    import msgspec
     import orjson
 
+    from asynccache.answer_cost import read_answer
     from asynccache.pricing.cost import price_usage
 
-    answer = _decode(usage_file.read())
+    answer = read_answer(_decode(usage_file.read()))
     provider, name = _owner(model)
-    usage = _usage(answer.usage, provider, tier or answer.tier)
+    said = answer.usage.service_tier or answer.service_tier or tier
+    usage = msgspec.structs.replace(answer.usage, service_tier=said)
     priced = price_usage(
         usage,
         provider=provider,
         model=name,
-        at=at or answer.at,
+        at=at or (datetime.fromtimestamp(answer.created, UTC) if answer.created else None),
         region=region,
         write_ttl=ttl,
     )
@@ -65,13 +68,8 @@ def cost(
 command = cost
 
 
-class _Answer(NamedTuple):
-    usage: Mapping[str, Any]
-    tier: str | None
-    at: datetime | None
-
-
-def _decode(text: bytes) -> _Answer:
+def _decode(text: bytes) -> Mapping[str, Any]:
+    """The answer; a usage alone becomes one that holds nothing else."""
     import orjson
 
     from asynccache.errors import InvalidRequestError
@@ -84,15 +82,8 @@ def _decode(text: bytes) -> _Answer:
     if not is_object(told):
         raise InvalidRequestError("the file holds no JSON object; give an answer, or its usage")
     # An answer calls its usage "usage" or something that begins so; a usage holds counts itself.
-    usage = next((part for name, part in told.items() if name.startswith("usage") and is_object(part)), told)
-    created, tier = told.get("created"), told.get("service_tier")
-    from datetime import UTC
-
-    return _Answer(
-        usage=usage,
-        tier=tier if isinstance(tier, str) else None,
-        at=datetime.fromtimestamp(created, UTC) if isinstance(created, int) and created > 0 else None,
-    )
+    usage = next((part for name, part in told.items() if name.startswith("usage") and is_object(part)), None)
+    return {"usage": told} if usage is None else {**told, "usage": usage}
 
 
 def _owner(model: str) -> tuple[str, str]:
@@ -110,29 +101,6 @@ def _owner(model: str) -> tuple[str, str]:
             f"{model!r} names no provider" + (f"; the nearest known: {near}" if near else "")
         )
     return provider, model
-
-
-def _usage(told: Mapping[str, Any], provider: str, tier: str | None) -> Usage:
-    """*told* read by the dialect that makes sense of it, the provider's own first."""
-    import msgspec
-
-    from asynccache.errors import InvalidRequestError
-    from asynccache.reply import Usage
-    from asynccache.usage.fields import DIALECTS
-    from asynccache.usage.reading import read_usage
-
-    if "source" in told and "prompt_tokens_details" in told:
-        usage = msgspec.convert(told, Usage, strict=False)
-    else:
-        own = [name for name in DIALECTS if name.startswith(provider)]
-        readings = (read_usage(told, name) for name in (*own, *DIALECTS))
-        found = next((usage for usage in readings if usage.source in ("provider", "invalid")), None)
-        if found is None:
-            raise InvalidRequestError(
-                "the file holds no token counts that any known provider spells like this"
-            )
-        usage = found
-    return msgspec.structs.replace(usage, service_tier=usage.service_tier or tier)
 
 
 def _table(usage: Usage, priced: Cost) -> Iterator[str]:

@@ -2,88 +2,75 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from asynccache.errors import InvalidRequestError
-from asynccache.pricing.answers import Answer, read_answer
 from asynccache.pricing.book import default_book
 from asynccache.pricing.catalogue import NoMatch, PriceBook, Row
 from asynccache.pricing.cost import Request, price_usage, total_of
-from asynccache.pricing.estimate import estimated_usage
 from asynccache.pricing.info import ModelInfo, model_info
 from asynccache.pricing.quick import quick_total, remember_quote, shape_of
 from asynccache.pricing.registry import own_models
 from asynccache.reply import Completion, PromptTokensDetails, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
+    from collections.abc import Mapping
 
 __all__ = [
     "ModelInfo",
-    "completion_cost",
     "cost_per_token",
     "get_model_info",
+    "price_of",
     "register_model",
     "supports_prompt_caching",
 ]
 
 
-def completion_cost(  # noqa: PLR0913  # LiteLLM's signature
-    completion_response: Any = None,
+def price_of(
+    answer: Completion,
     model: str | None = None,
-    prompt: str = "",
-    messages: Iterable[Any] = (),
-    completion: str = "",
     *,
-    custom_llm_provider: str | None = None,
-    region_name: str | None = None,
+    provider: str | None = None,
+    region: str | None = None,
     service_tier: str | None = None,
     at: datetime | None = None,
     prices: PriceBook | None = None,
 ) -> float:
-    """What an answer cost, in US dollars.
-
-    Without an answer the cost is estimated from *prompt* or *messages* and *completion*: a guess at token
-    counts of a few per cent, with nothing cached. ``reply.cost`` has the exact amount, bucket by bucket.
-
-    Args:
-        completion_response: a `Completion`, a stream's completion, or any object or dict of OpenAI's shape.
-        model: the model, where the answer does not name it, or its provider: ``anthropic/claude-…``.
-        prompt: text sent, for an estimate.
-        messages: messages sent, for an estimate.
-        completion: text received, for an estimate.
-        custom_llm_provider: the provider, where *model* does not say it.
-        region_name: where it ran.
-        service_tier: the tier, where the answer does not say it.
-        at: when it was sent; by default what the answer says, else now.
-        prices: the book; the shared one by default.
+    """What *answer* cost, in US dollars; *model*, *provider*, *region* and *service_tier* are for what it does not say.
 
     Raises:
         InvalidRequestError: the price is not known; the message says why.
     """
     shape = None
-    if type(completion_response) is Completion and at is None and prices is None:
-        shape = shape_of(completion_response, model, custom_llm_provider, region_name, service_tier)
+    if at is None and prices is None:
+        shape = shape_of(answer, model, provider, region, service_tier)
         quote = default_book().quotes.get(shape)
         if quote is not None:
-            quick = quick_total(completion_response.usage, completion_response.created, quote)
+            quick = quick_total(answer.usage, answer.created, quote)
             if quick is not None:
                 return quick
-    answer = (
-        Answer(estimated_usage(prompt, messages, completion))
-        if completion_response is None
-        else read_answer(completion_response, service_tier)
-    )
+    if at is None and answer.created > 0:
+        at = datetime.fromtimestamp(answer.created, UTC)
+    usage = _with_tier(answer, service_tier)
     book = prices or default_book()
-    provider, asked = _owner(model, custom_llm_provider, answer, book)
-    request = Request(provider, answer.model or asked, asked or None, at or answer.at, region_name)
-    total = total_of(answer.usage, request, book)
+    owner, asked = _owner(model, provider, answer.model, book)
+    request = Request(owner, answer.model or asked, asked or None, at, region)
+    total = total_of(usage, request, book)
     if isinstance(total, str):
-        raise InvalidRequestError(f"the cost is not known: {total}", provider=provider or None, model=model)
+        raise InvalidRequestError(f"the cost is not known: {total}", provider=owner or None, model=model)
     if shape is not None:
-        remember_quote(shape, answer.usage, request, book)
+        remember_quote(shape, usage, request, book)
     return total
+
+
+def _with_tier(answer: Completion, service_tier: str | None) -> Usage:
+    """The usage with the tier that the answer names, else *service_tier*."""
+    usage = answer.usage
+    tier = usage.service_tier or answer.service_tier or service_tier
+    return usage if tier == usage.service_tier else msgspec.structs.replace(usage, service_tier=tier)
 
 
 def cost_per_token(  # noqa: PLR0913  # LiteLLM's signature
@@ -115,7 +102,7 @@ def cost_per_token(  # noqa: PLR0913  # LiteLLM's signature
         service_tier=service_tier,
         source="provider",
     )
-    provider, name = _owner(model, custom_llm_provider, Answer(usage), prices or default_book())
+    provider, name = _owner(model, custom_llm_provider, "", prices or default_book())
     cost = price_usage(usage, provider=provider, model=name, at=at, region=region_name, prices=prices)
     if cost.total is None or cost.output is None:
         raise InvalidRequestError(f"the cost is not known: {cost.reason}", model=model)
@@ -159,7 +146,7 @@ def register_model(prices: Mapping[str, Any]) -> None:
     default_book().add(list(own_models(prices)))
 
 
-def _owner(model: str | None, provider: str | None, answer: Answer, book: PriceBook) -> tuple[str, str]:
+def _owner(model: str | None, provider: str | None, answered: str, book: PriceBook) -> tuple[str, str]:
     """Who answered, and the name of the model that was asked for, without its provider."""
     name = model or ""
     head, slash, tail = name.partition("/")
@@ -168,5 +155,4 @@ def _owner(model: str | None, provider: str | None, answer: Answer, book: PriceB
         return provider, tail if slash and owner is not None and book.known(head) == owner else name
     if slash and book.known(head) is not None:
         return head, tail
-    found = book.provider_of(name or answer.model) or answer.provider or ""
-    return found, name
+    return book.provider_of(name or answered) or "", name

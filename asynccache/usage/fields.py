@@ -11,7 +11,7 @@ from typing import TypeAlias, final
 
 import msgspec
 
-__all__ = ["DIALECTS", "Places", "Spelling"]
+__all__ = ["DIALECTS", "SIGNS", "Places", "Spelling"]
 
 Places: TypeAlias = tuple[tuple[str, ...], ...]
 """Where a count may stand in the provider's object; the first place that holds one wins."""
@@ -107,16 +107,23 @@ _OPENAI = Spelling(
         "cache_write_tokens",  # Moonshot
     ),
     lifetimes=(
-        # Qwen beneath the details; proxies that speak for Claude, ours among them, beside the counts
+        # Qwen and LiteLLM beneath the details; proxies that speak for Claude, ours among them, beside the counts
         (
             "5m",
             _at(
                 "prompt_tokens_details.cache_creation.ephemeral_5m_input_tokens",
+                "prompt_tokens_details.cache_creation_token_details.ephemeral_5m_input_tokens",
                 "cache_creation.ephemeral_5m_input_tokens",
             ),
         ),
         ("30m", _at("cache_creation.ephemeral_30m_input_tokens")),
-        ("1h", _at("cache_creation.ephemeral_1h_input_tokens")),
+        (
+            "1h",
+            _at(
+                "prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens",
+                "cache_creation.ephemeral_1h_input_tokens",
+            ),
+        ),
         ("12h", _at("cache_creation.ephemeral_12h_input_tokens")),
     ),
     other_lifetime="30m",
@@ -125,6 +132,7 @@ _OPENAI = Spelling(
     reasoning_apart=None,  # xAI counts reasoning in the total only
     prompt_parts=_CHAT_PROMPT_PARTS,
     completion_parts=_CHAT_COMPLETION_PARTS,
+    server_tools=_at("server_tool_use", "server_tool_use_details"),  # the latter OpenRouter
 )
 
 _RESPONSES = Spelling(
@@ -212,3 +220,16 @@ DIALECTS: dict[str, Spelling] = {
     "gemini": _GEMINI,
 }
 """Every dialect by the name that `ReportedUsage.dialect` gives it."""
+
+SIGNS: tuple[tuple[str, str], ...] = (
+    ("prompt_tokens", "openai"),
+    ("input_tokens_details", "openai-responses"),
+    ("cache_read_input_tokens", "anthropic"),
+    ("cache_creation_input_tokens", "anthropic"),
+    ("total_tokens", "openai-responses"),
+    ("input_tokens", "anthropic"),
+    ("inputTokens", "bedrock-converse"),
+    ("inputTokenCount", "bedrock-invoke-metrics"),
+    ("promptTokenCount", "gemini"),
+)
+"""By what field a usage object shows its dialect where nobody names it; the first that it has decides."""

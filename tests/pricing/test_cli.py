@@ -130,7 +130,7 @@ def test_date_region_tier_and_lifetime() -> None:
         ("gpt-99", '{"prompt_tokens": 1, "completion_tokens": 1}', "'gpt-99' names no provider"),
         ("gpt-4o", "{", "the file is not JSON"),
         ("gpt-4o", "[]", "the file holds no JSON object"),
-        ("gpt-4o", '{"tokens": 5}', "the file holds no token counts"),
+        ("gpt-4o", '{"tokens": 5}', "holds no token counts"),
         (
             "openai/gpt-99",
             '{"prompt_tokens": 1, "completion_tokens": 1}',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,20 +10,23 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from anthropic.types import Message as AnthropicMessage
+from anthropic.types import Usage as AnthropicUsage
 from openai.types.chat import ChatCompletion
+from openai.types.responses import Response, ResponseUsage
 
 import asynccache
+from asynccache.answer_cost import completion_cost
 from asynccache.errors import InvalidRequestError
 from asynccache.pricing.book import default_book
 from asynccache.pricing.functions import (
-    completion_cost,
     cost_per_token,
     get_model_info,
     register_model,
     supports_prompt_caching,
 )
 from asynccache.pricing.registry import price_book
-from asynccache.reply import Completion, Usage
+from asynccache.reply import Completion, Iteration, Usage
 from tests.pricing.usages import used
 
 ANSWER: dict[str, Any] = {
@@ -94,6 +98,147 @@ def test_litellms_usage_is_read() -> None:
     )
 
 
+def _hit(**usage: Any) -> dict[str, Any]:
+    return {"usage": {"prompt_tokens": 2006, "completion_tokens": 300, "total_tokens": 2306, **usage}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "model", "cost"),
+    [
+        # DeepSeek's own words: 1920 read at 0.028, 86 at 0.28, 300 at 0.42
+        (
+            _hit(prompt_cache_hit_tokens=1920, prompt_cache_miss_tokens=86),
+            "deepseek/deepseek-chat",
+            0.00020384,
+        ),
+        # LiteLLM's Usage, its hour beneath the details: 1920 at 6, 86 at 3, 300 at 15
+        (
+            _hit(
+                cache_creation_input_tokens=1920,
+                cache_read_input_tokens=0,
+                prompt_tokens_details={
+                    "cached_tokens": 0,
+                    "cache_creation_tokens": 1920,
+                    "cache_creation_token_details": {"ephemeral_1h_input_tokens": 1920},
+                },
+            ),
+            "anthropic/claude-sonnet-4-5",
+            0.016278,
+        ),
+        # two searches at 10 a thousand beside 2006 at 3 and 300 at 15
+        (_hit(server_tool_use={"web_search_requests": 2}), "claude-sonnet-4-5", 0.030518),
+        # fast is twice, us 1.1 times: (2006 * 5 + 300 * 25) * 2.2
+        (_hit(speed="fast", inference_geo="us"), "anthropic/claude-opus-5", 0.038566),
+        # Anthropic's own answer, whoever sells it
+        (
+            {"usage": {"input_tokens": 86, "cache_read_input_tokens": 1920, "output_tokens": 300}},
+            "vertex_ai/claude-sonnet-4-5",
+            0.005334,
+        ),
+        # Responses
+        (
+            {
+                "created_at": 1_795_371_340.0,
+                "usage": {
+                    "input_tokens": 2006,
+                    "input_tokens_details": {"cached_tokens": 1920},
+                    "output_tokens": 300,
+                    "total_tokens": 2306,
+                },
+            },
+            "gpt-4o",
+            0.005615,
+        ),
+        # Converse, its tier beside the usage: priority is 1.75 times, (86 * 0.8 + 1920 * 0.2 + 300 * 3.2) * 1.75
+        (
+            {
+                "usage": {
+                    "inputTokens": 86,
+                    "cacheReadInputTokens": 1920,
+                    "outputTokens": 300,
+                    "totalTokens": 2306,
+                },
+                "serviceTier": {"type": "priority"},
+            },
+            "bedrock/amazon.nova-pro-v1:0",
+            0.0024724,
+        ),
+        # Gemini: thoughts beside the candidates
+        (
+            {
+                "usageMetadata": {
+                    "promptTokenCount": 100,
+                    "candidatesTokenCount": 10,
+                    "thoughtsTokenCount": 90,
+                }
+            },
+            "gemini/gemini-2.5-pro",
+            0.001125,
+        ),
+    ],
+)
+def test_an_answer_as_its_provider_spells_it(answer: dict[str, Any], model: str, cost: float) -> None:
+    """No count, no fee and no factor of an answer is passed over, whatever its fields are called."""
+    assert completion_cost(answer, model=model) == pytest.approx(cost, rel=1e-12)
+
+
+def test_sdk_objects_of_other_wires() -> None:
+    """Anthropic's and OpenAI Responses' own objects cost what their JSON costs."""
+    usage = {"input_tokens": 86, "cache_read_input_tokens": 1920, "output_tokens": 300}
+    message = AnthropicMessage.model_construct(model="claude-sonnet-4-5", usage=AnthropicUsage(**usage))
+    assert completion_cost(message) == 0.005334
+    told = {
+        "input_tokens": 2006,
+        "input_tokens_details": {"cached_tokens": 1920, "cache_write_tokens": 0},
+        "output_tokens": 300,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 2306,
+    }
+    response = Response.model_construct(
+        model="gpt-4o", created_at=1.0, usage=ResponseUsage.model_validate(told)
+    )
+    assert completion_cost(response) == 0.005615
+
+
+def test_our_own_json_costs_the_same_again() -> None:
+    """A completion that was written down as JSON and read back keeps its searches, its speed and its runs."""
+    usage = used(
+        86,
+        1920,
+        300,
+        w1h=100,
+        speed="fast",
+        server_tool_use={"web_search_requests": 1},
+        iterations=(
+            Iteration(type="advisor_message", model="claude-opus-5", input_tokens=10, output_tokens=1),
+        ),
+    )
+    reply = Completion(model="claude-opus-5", created=1_795_371_340, usage=usage)
+    there = completion_cost(reply)
+    assert completion_cost(reply.to_dict()) == completion_cost(json.loads(reply.to_json())) == there
+    # fast is 10/1/20/50: 860 + 1920 + 2000 + 15000, the run 100 + 50, all per million; a search is 0.01
+    assert there == pytest.approx(0.02993, rel=1e-12)
+
+
+@pytest.mark.parametrize("created", [1e20, 1_700_000_000_000, -1, True, float("nan"), "today"])
+def test_a_moment_that_is_none_is_now(created: Any) -> None:
+    """An answer's date that no calendar has does not stop its price."""
+    assert completion_cost({**ANSWER, "created": created}) == 0.005615
+
+
+def test_a_deployments_name_and_rates_of_ones_own() -> None:
+    """`base_model` says what a deployment runs; `custom_cost_per_token` prices this one answer, in LiteLLM's words."""
+    answer = {**ANSWER, "model": "our-deployment"}
+    assert completion_cost(answer, model="azure/our-deployment", base_model="azure/gpt-4o") == 0.005615
+    rates = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6, "cache_read_input_token_cost": 1e-7}
+    own = completion_cost(answer, model="azure/our-deployment", custom_cost_per_token=rates)
+    assert own == pytest.approx((86 + 192 + 600) / 1e6)
+    with pytest.raises(InvalidRequestError, match="no price is known for cache reads"):
+        completion_cost(
+            ANSWER, custom_cost_per_token={"input_cost_per_token": 1e-6, "output_cost_per_token": 0}
+        )
+
+
 def test_tier_region_and_date_may_be_told() -> None:
     """What the answer leaves out comes from the arguments; what it says comes first."""
     assert completion_cost(ANSWER, service_tier="priority") == 0.0095455
@@ -122,7 +267,9 @@ def test_an_estimate_before_the_call() -> None:
     [
         ({"completion_response": {**ANSWER, "model": "gpt-99"}}, "no price is known for the model 'gpt-99'"),
         ({"completion_response": {"model": "gpt-4o"}}, "completion_response has no 'usage'"),
-        ({"completion_response": {"usage": {"input_tokens": 5}}}, "'prompt_tokens' and 'completion_tokens'"),
+        ({"completion_response": {"model": "gpt-4o", "usage": {"input_tokens": 5}}}, "usage is partial"),
+        ({"completion_response": {"model": "gpt-4o", "usage": {"words": 5}}}, "its fields: words"),
+        ({"completion_response": {"model": "gpt-4o", "usage": 5}}, "usage is int"),
         (
             {"completion_response": Completion(model="gpt-4o", usage=Usage(source="missing"))},
             "usage is missing",

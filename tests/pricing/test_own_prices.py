@@ -224,7 +224,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: str | None, w
 
 
 _ENVIRONMENT = """
-from asynccache.pricing.functions import completion_cost, supports_prompt_caching
+from asynccache.answer_cost import completion_cost
+from asynccache.pricing.functions import supports_prompt_caching
 answer = {"model": "gpt-4o", "usage": {"prompt_tokens": 1000000, "completion_tokens": 0}}
 try:
     print(completion_cost(answer))

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asynccache.answer_cost import completion_cost
 from asynccache.pricing.book import default_book
 from asynccache.pricing.catalogue import PriceBook
 from asynccache.pricing.cost import Request, price_usage, total_of
-from asynccache.pricing.functions import completion_cost
 from asynccache.reply import Completion, Cost, Usage
 from tests.pricing.usages import used
 

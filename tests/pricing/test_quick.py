@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from asynccache.answer_cost import completion_cost
 from asynccache.errors import InvalidRequestError
 from asynccache.pricing.book import default_book
 from asynccache.pricing.cost import price_usage
-from asynccache.pricing.functions import completion_cost, register_model
+from asynccache.pricing.functions import register_model
 from asynccache.reply import CacheCreation, Completion, CompletionTokensDetails, PromptTokensDetails, Usage
 from tests.pricing.usages import used
 
