@@ -12,7 +12,7 @@ from asynccache.errors import InvalidResponseError
 from asynccache.secret import redact
 from asynccache.shapes import is_array, is_object
 
-__all__ = ["excerpt", "mended"]
+__all__ = ["excerpt", "loosely", "mended"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _EXCERPT = 200
@@ -34,6 +34,14 @@ def mended(data: bytes, kind: Any, wire: str) -> bytes:
         msg = f"the answer is not of {wire} format ({exc}): {excerpt(data)}"
         raise InvalidResponseError(msg) from exc
     return strict
+
+
+def loosely(data: bytes) -> Any:
+    """*data* as any JSON; None where it is none."""
+    try:
+        return msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        return None
 
 
 def excerpt(data: bytes) -> str:

@@ -23,7 +23,7 @@ from asynccache.events import (
     Unknown,
 )
 from asynccache.providers.in_band import find_error
-from asynccache.providers.mending import excerpt, mended
+from asynccache.providers.mending import excerpt, loosely, mended
 from asynccache.providers.statuses import error_from_object, status_error
 from asynccache.shapes import is_array, is_object
 from asynccache.sse import MAX_EVENT, SSEDecoder
@@ -202,7 +202,7 @@ class ChatDecoder:
             self._whole(b"".join(self._body))
             return
         rest = self._sse.rest  # an end that lacks only its blank line
-        if rest is not None and (rest == b"[DONE]" or _loosely(rest) is not None):
+        if rest is not None and (rest == b"[DONE]" or loosely(rest) is not None):
             self._event(rest)
             if rest == b"[DONE]":
                 return
@@ -231,7 +231,7 @@ class ChatDecoder:
             raise StreamInterruptedError(msg)
         parsed = self._parse(text)
         if parsed.choices is None and not parsed.error:
-            if (error := find_error(_loosely(text))) is not None:
+            if (error := find_error(loosely(text))) is not None:
                 raise error
             msg = f"the answer is no chat completion: {excerpt(text)}"
             raise InvalidResponseError(msg)
@@ -242,7 +242,7 @@ class ChatDecoder:
             return _decode(data)
         except (ValueError, RecursionError) as exc:
             event = "" if self._sse is None else self._sse.event
-            if (error := find_error(_loosely(data), event)) is not None:
+            if (error := find_error(loosely(data), event)) is not None:
                 raise error from exc
             return _decode(mended(data, _Body, "OpenAI's chat"))
 
@@ -296,7 +296,7 @@ class ChatDecoder:
             APIStatusError: it is an error.
         """
         event = self._sse.event if self._sse else "body"
-        if (error := find_error(_loosely(raw), event)) is not None:
+        if (error := find_error(loosely(raw), event)) is not None:
             raise error
         if body.model is not None:
             return False
@@ -449,11 +449,3 @@ def _flat(value: Any) -> str:
     if is_array(value):
         return "".join(_flat(item.get("text") if is_object(item) else item) for item in value)
     return _text(value)
-
-
-def _loosely(data: bytes) -> Any:
-    """*data* as any JSON; None where it is none."""
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None

@@ -6,7 +6,8 @@ from typing import Any, final
 
 import msgspec
 
-from asynccache.providers.mending import mended
+from asynccache.providers.in_band import find_error
+from asynccache.providers.mending import loosely, mended
 
 __all__ = [
     "Answer",
@@ -98,11 +99,14 @@ def parse_event(data: bytes) -> WireEvent:
     """One event's JSON.
 
     Raises:
+        APIStatusError: it is an error in the words of another format.
         InvalidResponseError: it is not one.
     """
     try:
         return _event(data)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as exc:
+        if (error := find_error(loosely(data))) is not None:
+            raise error from exc
         return _event(mended(data, WireEvent, "Anthropic's Messages"))
 
 
