@@ -60,7 +60,7 @@ class ChunkWriter:
         if type(event) is Started:
             return self._start(event)
         if type(event) is Usage:
-            return self._chunk([], None, event)
+            return self.last(event)
         if type(event) is Finished:
             choice = ChunkChoice(
                 Delta(), event.index, finish_reason=event.reason, native_finish_reason=event.native
@@ -73,6 +73,10 @@ class ChunkWriter:
             return None
         delta, index = draw(event)
         return self._chunk([ChunkChoice(delta, index)], getattr(event, "raw", None))
+
+    def last(self, usage: Usage) -> Chunk:
+        """The last chunk: the usage, and no choices."""
+        return self._chunk([], None, usage)
 
     def _start(self, event: Started) -> Chunk | None:
         first = not self._created

@@ -125,7 +125,7 @@ class Client:
             raise
         if stream:
             return CompletionStream(events, request, last)
-        return await collect(events, request)
+        return await collect(events, request, last)
 
     @property
     def connections(self) -> int:

@@ -9,13 +9,13 @@ import anyio
 from asynccache.aggregate import Aggregator
 from asynccache.chunks import ChunkWriter
 from asynccache.errors import AsyncCacheError, ConfigurationError, StreamInterruptedError
-from asynccache.reply import Cost
+from asynccache.reply import Cost, Usage
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from asynccache.events import Event, Unknown
-    from asynccache.reply import CacheReport, Chunk, Completion, Usage
+    from asynccache.reply import CacheReport, Chunk, Completion
     from asynccache.request import Request
     from asynccache.stream import Stream
 
@@ -55,6 +55,8 @@ class CompletionStream:
         self._last = last
         self._whole = Aggregator()
         self._writer = ChunkWriter()
+        self._final: Chunk | None = None  # with the usage; held back while a stage has more to say
+        self._ended = False
 
     def __aiter__(self) -> CompletionStream:
         return self
@@ -65,16 +67,32 @@ class CompletionStream:
                 event = self._ready.popleft() if self._ready else await self._events.receive()
                 self._whole.add(event)
                 chunk = self._writer.write(event)
-                if chunk is not None:
+                if chunk is None:
+                    continue
+                if chunk.usage is None:
                     return chunk
+                self._final = chunk
+                if not (self._ready or self._ended):
+                    return self._take_final()
         except anyio.EndOfStream:
-            raise StopAsyncIteration from None
+            if self._ended:
+                raise StopAsyncIteration from None
+            return self._take_final()
         except anyio.ClosedResourceError:
             msg = "this stream was closed before its end; what had come is in `completion`, ask again for the rest"
             raise ConfigurationError(msg, model=self._request.model) from None
         except AsyncCacheError as error:
             describe(error, self._request, self._head.request_id, self._whole)
             raise
+
+    def _take_final(self) -> Chunk:
+        """The one chunk with the usage: the last word, also where a stage spoke after it or let none through."""
+        self._ended = True
+        if self._final is not None:
+            return self._final
+        usage = self.usage or Usage()
+        self._whole.add(usage)
+        return self._writer.last(usage)
 
     async def __aenter__(self) -> CompletionStream:
         return self
@@ -137,7 +155,7 @@ class CompletionStream:
         return list(self._whole.unknown)
 
 
-async def collect(events: Stream[Event], request: Request) -> Completion:
+async def collect(events: Stream[Event], request: Request, last: LastUsage) -> Completion:
     """Read an answer to its end and give it whole.
 
     Raises:
@@ -150,6 +168,8 @@ async def collect(events: Stream[Event], request: Request) -> Completion:
             while True:
                 whole.add(await events.receive())
     except anyio.EndOfStream:
+        if whole.usage is None and last.usage is not None:
+            whole.add(last.usage)
         return whole.completion(report=events.head.cache_report, keep_raw=True)
     except AsyncCacheError as error:
         describe(error, request, events.head.request_id, whole)
