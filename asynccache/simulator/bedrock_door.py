@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hmac
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import orjson
@@ -88,7 +89,10 @@ async def _label(request: web.Request, response: web.StreamResponse) -> None:
     """What AWS says in headers: the type of an error, the counts of an answer that is not streamed."""
     if not request.path.startswith(PREFIX) or not isinstance(response, web.Response):
         return
-    told = obj(orjson.loads(response.body)) if isinstance(response.body, bytes) and response.body else {}
+    told: dict[str, Any] = {}
+    if isinstance(response.body, bytes) and response.body:
+        with suppress(orjson.JSONDecodeError):  # a scenario may want it so
+            told = obj(orjson.loads(response.body))
     if response.status >= 400:
         kind = told.get("__type") or _TYPES.get(response.status, "InternalServerException")
         response.headers.setdefault("x-amzn-ErrorType", f"{kind}{_WHERE}")

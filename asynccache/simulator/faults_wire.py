@@ -60,7 +60,10 @@ async def read_body(reader: asyncio.StreamReader, head: Head) -> bytes:
 
 async def read_chunk(reader: asyncio.StreamReader) -> bytes:
     """The next chunk; b"" for the last one."""
-    size = int((await reader.readline()).split(b";")[0], 16)
+    line = await reader.readline()
+    if not line:
+        raise ConnectionResetError("the simulator went in the middle of its answer")
+    size = int(line.split(b";")[0], 16)
     data = await reader.readexactly(size)
     await reader.readline()
     return data

@@ -21,9 +21,10 @@ from asynccache.events import (
     ToolCallFragment,
     Unknown,
 )
-from asynccache.shapes import is_object
 from asynccache.providers.bedrock.answer import excerpt
 from asynccache.providers.bedrock.failures import failure_of_answer
+from asynccache.providers.mending import mended
+from asynccache.shapes import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -351,19 +352,15 @@ class ConverseReader:
 
 
 def read_json(data: bytes) -> Mapping[str, Any]:
-    """The JSON object that *data* is; invalid UTF-8 in it becomes U+FFFD.
+    """The JSON object that *data* is, mended where a character of it is wrong.
 
     Raises:
         InvalidResponseError: it is none.
     """
     try:
         told = orjson.loads(data)
-    except orjson.JSONDecodeError as exc:
-        try:
-            told = orjson.loads(data.decode("utf-8", "replace"))
-        except orjson.JSONDecodeError:
-            msg = f"the answer holds what is no JSON ({exc}): {excerpt(data)}"
-            raise InvalidResponseError(msg) from exc
+    except orjson.JSONDecodeError:
+        told = orjson.loads(mended(data, Any, "Bedrock's"))
     if not is_object(told):
         msg = f"the answer holds a {type(told).__name__} where an object was expected: {excerpt(data)}"
         raise InvalidResponseError(msg)
