@@ -12,8 +12,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from asynccache.pricing.entries import Above, DatedPrice, Model, Rates, Tier
 from asynccache.pricing.litellm_format import model_from_litellm
 
@@ -75,10 +73,9 @@ def from_litellm(sellers: Iterable[str], *, since: str, lifetime: str) -> Iterat
         # Pictures cost more than text, and no usage of ours counts their tokens apart.
         if row.get("output_cost_per_image_token"):
             continue
-        model = model_from_litellm(
+        yield model_from_litellm(
             _bare(key, wanted).lower(), row, since=since, lifetime=_lifetime(key, lifetime)
         )
-        yield _with_steps(model, row)
 
 
 def _free(key: str) -> bool:
@@ -93,20 +90,6 @@ def _bare(key: str, sellers: set[str]) -> str:
 
 def _lifetime(key: str, lifetime: str) -> str:
     return "30m" if re.search(r"(?:openai\.|moonshotai\.|xai\.|zai\.)", key) else lifetime
-
-
-def _with_steps(model: Model, row: dict[str, Any]) -> Model:
-    """LiteLLM's ``tiered_pricing``: a list of token ranges, each with its own rates."""
-    steps = row.get("tiered_pricing")
-    if not isinstance(steps, list) or not all("range" in step for step in steps):
-        return model
-    prices = [model_from_litellm("", step, since="").prices[0] for step in steps]
-    rates = [{name: getattr(price, name) for name in Rates.__struct_fields__} for price in prices]
-    above = tuple(
-        Above(over=int(step["range"][0]), **rate) for step, rate in zip(steps[1:], rates[1:], strict=True)
-    )
-    dated = msgspec.structs.replace(model.prices[0], above=above, **rates[0])
-    return msgspec.structs.replace(model, prices=(dated,))
 
 
 def from_genai_prices(provider_id: str, *, since: str, lifetime: str) -> Iterator[Model]:

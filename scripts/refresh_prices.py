@@ -52,6 +52,9 @@ def free(name: str, since: str, source: str) -> Model:
     return Model(name=name, prices=(price,), note="Free of charge.")
 
 
+# Resellers of Claude whose lists print no rate for an hour: it is the vendor's, twice the input.
+HOUR = {"multipliers": {"write": {"1h": 2}}}
+
 FEEDS = {
     "anthropic": Feed(
         "https://platform.claude.com/docs/en/about-claude/pricing",
@@ -93,6 +96,7 @@ FEEDS = {
         "https://openrouter.ai/models",
         ("openrouter",),
         ("openrouter",),
+        shared=HOUR,
         extra=(
             free("*:free", "2023-07-01", "https://openrouter.ai/docs/guides/routing/model-variants/free"),
         ),
@@ -135,8 +139,9 @@ FEEDS = {
         "https://docs.github.com/en/copilot/reference/copilot-billing/models-and-pricing",
         ("github-copilot",),
         ("github_copilot",),
+        shared=HOUR,
     ),
-    "vercel-gateway": Feed("https://vercel.com/ai-gateway/models", (), ("vercel_ai_gateway",)),
+    "vercel-gateway": Feed("https://vercel.com/ai-gateway/models", (), ("vercel_ai_gateway",), shared=HOUR),
     "huggingface": Feed(
         "https://router.huggingface.co/v1/models",
         tuple(

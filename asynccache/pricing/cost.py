@@ -211,6 +211,12 @@ def _unknown(summed: _Sum) -> tuple[str, ...]:
     return (*(f"{name}: no price is known for {bucket}" for bucket in missing), *summed.reasons)
 
 
+def _was_used(derived: str, amounts: Amounts) -> bool:
+    """Whether a derived rate is part of the sum."""
+    _, dot, lifetime = derived.partition(".")
+    return lifetime in (amounts.written or {}) or "" in (amounts.written or {}) if dot else bool(amounts.read)
+
+
 def _cost(summed: _Sum, reported: Decimal | None, *, estimated: bool) -> Cost:
     match, rates, amounts = summed.match, summed.rates, summed.amounts
     total = _plus(amounts.total, summed.other)
@@ -237,7 +243,7 @@ def _cost(summed: _Sum, reported: Decimal | None, *, estimated: bool) -> Cost:
             since=match.price.since,
             tier=rates.tier,
             source=match.source,
-            derived=rates.derived,
+            derived=tuple(name for name in rates.derived if _was_used(name, amounts)),
         ),
         reason="; ".join(reasons) or None,
         reported=reported,

@@ -6,8 +6,10 @@ import re
 from decimal import Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
-from asynccache.pricing.entries import Above, Caching, DatedPrice, Model, Tier
-from asynccache.shapes import is_object
+import msgspec
+
+from asynccache.pricing.entries import Above, Caching, DatedPrice, Model, Rates, Tier, Window
+from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +20,7 @@ _BUCKETS: Final = {
     "input_cost_per_token": "input",
     "output_cost_per_token": "output",
     "cache_read_input_token_cost": "read",
+    "input_cost_per_token_cache_hit": "hit",  # the same in older rows; the newer name comes first
     "cache_creation_input_token_cost": "write",
     "cache_creation_input_token_cost_above_1hr": "write:1h",
     "cache_creation_input_token_cost_above_12hr": "write:12h",
@@ -25,7 +28,13 @@ _BUCKETS: Final = {
     "cache_read_input_audio_token_cost": "audio_read",
     "output_cost_per_audio_token": "audio_output",
 }
-_TIERS: Final = {"flex": "flex", "priority": "priority", "batches": "batch", "ultrafast": "ultrafast"}
+_TIERS: Final = {
+    "flex": "flex",
+    "priority": "priority",
+    "balanced": "balanced",
+    "batches": "batch",
+    "ultrafast": "ultrafast",
+}
 _KEY: Final = re.compile(
     r"(?P<bucket>" + "|".join(sorted(_BUCKETS, key=len, reverse=True)) + r")"
     r"(?:_above_(?P<over>\d+)k_tokens)?(?:_(?P<tier>" + "|".join(_TIERS) + r"))?"
@@ -62,11 +71,12 @@ def model_from_litellm(
         regions=_regions(row),
         fees=_fees(row),
         source=str(row.get("source") or source),
+        windows=_windows(row, lifetime),
         **_rates(buckets.get(("", 0), {}), lifetime),
     )
     return Model(
         name=name,
-        prices=(price,),
+        prices=(_with_steps(price, row, lifetime),),
         mode=str(row.get("mode") or "chat"),
         context_window=_count(row.get("max_input_tokens")),
         max_output_tokens=_count(row.get("max_output_tokens")),
@@ -85,13 +95,26 @@ def _per_million(key: str, value: Any) -> Decimal:
     return rate.normalize()
 
 
+def _found(row: Mapping[str, Any]) -> dict[str, Decimal]:
+    """The plain rates of *row*, without thresholds and tiers."""
+    return {
+        bucket: _per_million(key, value)
+        for key, bucket in _BUCKETS.items()
+        if (value := row.get(key)) is not None
+    }
+
+
 def _rates(found: Mapping[str, Decimal], lifetime: str) -> dict[str, Any]:
     write = {
         ttl: found[bucket]
         for bucket, ttl in (("write", lifetime), ("write:1h", "1h"), ("write:12h", "12h"))
         if bucket in found
     }
-    plain: dict[str, Any] = {name: rate for name, rate in found.items() if not name.startswith("write")}
+    plain: dict[str, Any] = {
+        name: rate for name, rate in found.items() if name != "hit" and not name.startswith("write")
+    }
+    if "hit" in found:
+        plain.setdefault("read", found["hit"])
     # An explicit zero for writes says that there is no fee on top: the tokens stay ordinary input.
     return {**plain, "write": {} if set(write.values()) == {Decimal(0)} else write}
 
@@ -105,6 +128,33 @@ def _thresholds(
 
 def _tier(tier: str, buckets: Mapping[tuple[str, int], dict[str, Decimal]], lifetime: str) -> Tier:
     return Tier(above=_thresholds(tier, buckets, lifetime), **_rates(buckets.get((tier, 0), {}), lifetime))
+
+
+def _with_steps(price: DatedPrice, row: Mapping[str, Any], lifetime: str) -> DatedPrice:
+    """*price* by ``tiered_pricing``, a list of ranges of prompt tokens, each with its own rates."""
+    steps = row.get("tiered_pricing")
+    if not is_array(steps) or not steps or not all(is_object(step) and step.get("range") for step in steps):
+        return price
+    first, *longer = sorted(steps, key=lambda step: float(step["range"][0]))
+    above = tuple(
+        Above(over=int(float(step["range"][0])), **_rates(_found(step), lifetime)) for step in longer
+    )
+    base = Rates(**_rates(_found(first), lifetime))
+    rates = {name: getattr(base, name) for name in Rates.__struct_fields__}
+    return msgspec.structs.replace(price, above=above, **rates)
+
+
+def _windows(row: Mapping[str, Any], lifetime: str) -> tuple[Window, ...]:
+    """``off_peak_pricing``: rates that hold in the hours, UTC, and on the weekdays that it lists."""
+    told = _object(row.get("off_peak_pricing"))
+    rates = _rates(_found(told), lifetime)
+    windows: list[Window] = []
+    for window in told.get("windows") or ():
+        hours = window.get("hours_utc") or ()
+        spans = [hours] if isinstance(hours, str) else list(hours)
+        days = tuple(window.get("weekdays") or range(1, 8))
+        windows.append(Window(hours=tuple((span[:5], span[-5:]) for span in spans), days=days, **rates))
+    return tuple(windows)
 
 
 def _regions(row: Mapping[str, Any]) -> dict[str, Decimal]:

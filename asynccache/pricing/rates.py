@@ -171,6 +171,8 @@ def _whole(rates: Rates, sold: Sold, factor: Decimal, tier: str) -> UnitRates:
         if sold.multipliers.read is not None:
             read = rates.input * sold.multipliers.read
             derived.append("cache_read")
+        elif not rates.input:
+            read = rates.input  # any part of nothing is nothing
         elif sold.unread == "input":
             read = rates.input
             derived.append("cache_read at the input rate")
@@ -186,7 +188,7 @@ def _whole(rates: Rates, sold: Sold, factor: Decimal, tier: str) -> UnitRates:
         other = write[sold.lifetime] if sold.lifetime in write else next(iter(write.values()))
     else:
         # Without any fee for writing, what is written is ordinary input.
-        other = None if sold.unwritten == "unknown" else rates.input
+        other = None if sold.unwritten == "unknown" and rates.input else rates.input
     return UnitRates(
         input=_unit(rates.input, factor),
         read=_unit(read, factor),

@@ -97,9 +97,10 @@ def _owner(key: str, row: Mapping[str, Any]) -> tuple[str, str]:
 def _model(name: str, row: Mapping[str, Any], today: str) -> Model:
     if is_litellm_row(row):
         lifetime = "30m" if row.get("litellm_provider") == "openai" else "5m"
-        return model_from_litellm(
+        model = model_from_litellm(
             name.lower(), row, since=today, lifetime=lifetime, source="registered by the caller"
         )
+        return msgspec.structs.replace(model, prices=tuple(map(_with_fast, model.prices)))
     plain = {field: value for field, value in row.items() if field != "provider"}
     if "prices" in plain:
         return msgspec.convert({**plain, "name": name.lower()}, Model, strict=False)
@@ -113,6 +114,13 @@ def _model(name: str, row: Mapping[str, Any], today: str) -> Model:
     return msgspec.convert({**abilities, "name": name.lower(), "prices": (price,)}, Model, strict=False)
 
 
+def _with_fast(price: DatedPrice) -> DatedPrice:
+    """LiteLLM prices OpenAI's tier "fast" by the keys of "priority"."""
+    if "fast" in price.tiers or "priority" not in price.tiers:
+        return price
+    return msgspec.structs.replace(price, tiers={**price.tiers, "fast": price.tiers["priority"]})
+
+
 def _check(model: Model) -> None:
     for price in model.prices:
         parts: list[Rates] = [price, *price.above, *price.tiers.values(), *price.windows]
@@ -120,5 +128,5 @@ def _check(model: Model) -> None:
             rates = {name: getattr(part, name) for name in Rates.__struct_fields__ if name != "write"}
             rates.update({f"write.{lifetime}": rate for lifetime, rate in part.write.items()})
             for name, rate in rates.items():
-                if rate is not None and not rate >= 0:
-                    raise ValueError(f"{name} is {rate}; a rate is not negative")
+                if rate is not None and not (rate.is_finite() and rate >= 0):
+                    raise ValueError(f"{name} is {rate}; a rate is a number of dollars, zero or more")

@@ -381,3 +381,15 @@ def test_small_amounts_are_exact() -> None:
 def test_an_empty_book_prices_nothing_by_itself() -> None:
     """A book of the caller's still has the built-in prices behind it."""
     assert cost(used(1, 0, 0), "gpt-4o", prices=PriceBook()).total == Decimal("0.0000025")
+
+
+def test_an_hour_bought_of_a_reseller() -> None:
+    """OpenRouter prints Claude's five minutes only; an hour is derived at twice the input, 1000 * 3 * 2, not at 3.75."""
+    cost = price_usage(used(0, 0, 0, w1h=1000), provider="openrouter", model="anthropic/claude-sonnet-4.6")
+    assert cost.total == Decimal("0.006")
+    assert cost.price is not None
+    assert cost.price.derived == ("cache_write.1h",)
+    usual = price_usage(used(0, 0, 0, w5m=1000), provider="openrouter", model="anthropic/claude-sonnet-4.6")
+    assert usual.total == Decimal("0.00375")
+    assert usual.price is not None
+    assert usual.price.derived == ()

@@ -55,7 +55,10 @@ def test_our_format() -> None:
     assert cost.total == Decimal("0.00013")
     assert cost.price is not None
     assert cost.price.model == "openai/mine"
-    assert cost.price.derived == ("cache_write.12h",)
+    assert cost.price.derived == ()
+    long = priced(rows, used(0, 0, 0, w12h=1), "mine").price  # 2.5 times the input, which no row prints
+    assert long is not None
+    assert long.derived == ("cache_write.12h",)
     assert cost.price.source == "registered by the caller"
 
 
@@ -78,6 +81,49 @@ def test_litellms_format() -> None:
     assert type(match) is Match
     assert (match.model.min_cacheable_tokens, match.model.context_window) == (1024, 1_000_000)
     assert match.model.caching == "automatic"
+
+
+def test_litellms_rarer_keys() -> None:
+    """Steps by prompt length, hours of the day, a hit's older name, `balanced`, and `fast` at the rates of `priority`."""
+    row = {"litellm_provider": "openai", "input_cost_per_token": 2e-6, "output_cost_per_token": 8e-6}
+    tiers = {
+        **row,
+        "input_cost_per_token_priority": 4e-6,
+        "output_cost_per_token_priority": 16e-6,
+        "input_cost_per_token_balanced": 1e-6,
+        "output_cost_per_token_balanced": 4e-6,
+        "input_cost_per_token_cache_hit": 5e-7,
+    }
+    assert priced({"mine": tiers}, used(0, 10, 0), "mine").total == Decimal("0.000005")
+    for tier, total in (("fast", "0.00004"), ("priority", "0.00004"), ("balanced", "0.00001")):
+        assert priced({"mine": tiers}, used(10, 0, 0, service_tier=tier), "mine").total == Decimal(total)
+
+    steps = [
+        {"range": [0, 256000.0], "input_cost_per_token": 5e-8, "output_cost_per_token": 4e-7},
+        {"range": [256000.0, 1000000.0], "input_cost_per_token": 2.5e-7, "output_cost_per_token": 2e-6},
+    ]
+    stepped = {"mine": {"litellm_provider": "dashscope", "tiered_pricing": steps}}
+    assert priced(stepped, used(256_000, 0, 10), "mine", "dashscope").total == Decimal("0.012804")
+    assert priced(stepped, used(256_001, 0, 10), "mine", "dashscope").total == Decimal("0.06402025")
+
+    windows = [
+        {"hours_utc": ["00:00-01:00", "10:00-00:00"], "weekdays": [1, 2, 3, 4, 5]},
+        {"hours_utc": "00:00-00:00", "weekdays": [6, 7]},
+    ]
+    hourly = {"mine": {**row, "off_peak_pricing": {"input_cost_per_token": 1e-6, "windows": windows}}}
+    for at, rate in (
+        (datetime(2026, 11, 23, 0, 59, tzinfo=UTC), "0.000001"),
+        (datetime(2026, 11, 23, 1, 0, tzinfo=UTC), "0.000002"),
+        (datetime(2026, 11, 23, 23, 59, tzinfo=UTC), "0.000001"),
+        (datetime(2026, 11, 22, 5, 0, tzinfo=UTC), "0.000001"),
+    ):
+        assert priced(hourly, used(1, 0, 0), "mine", at=at).total == Decimal(rate)
+
+
+def test_what_costs_nothing_costs_nothing_cached() -> None:
+    """A row that says 0 for its input has no unknown cache rate: any part of nothing is nothing."""
+    cost = priced({"home/llama": {"input": 0, "output": 0}}, used(5, 5, 5, w5m=5), "llama", "home")
+    assert (cost.total, cost.reason) == (0, None)
 
 
 def test_missing_cache_rates_follow_the_providers_rule() -> None:
@@ -188,7 +234,7 @@ def test_a_large_file_is_read_at_once() -> None:
             "input_cost_per_token is 'much'",
         ),
         ({"openai/x": {"litellm_provider": "openai", "input_cost_per_token": -1}}, "zero or more"),
-        ({"openai/x": {"input": -1, "output": 1}}, "input is -1; a rate is not negative"),
+        ({"openai/x": {"input": -1, "output": 1}}, "input is -1; a rate is a number of dollars"),
     ],
 )
 def test_a_row_that_cannot_be_read_is_named(rows: dict[str, Any], words: str) -> None:
