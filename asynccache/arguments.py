@@ -17,7 +17,7 @@ from asynccache.shapes import is_array, is_object
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["build_request", "full_model"]
+__all__ = ["build_request", "full_model", "read_timeout"]
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _SECRET_OPTIONS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
@@ -42,14 +42,11 @@ def build_request(
     params = {name: value for name, value in arguments.items() if value is not None}
     name = full_model(model, params.pop("custom_llm_provider", None))
     provider = name.partition("/")[0]
-    limits = _timeout(params.pop("timeout", None), timeout)
+    limits = read_timeout(params.pop("timeout", None), timeout)
     routing = {key: params.pop(key, None) for key in _ROUTING}
     options = {key: params.pop(key) for key in tuple(params) if key.startswith(_OPTION_PREFIXES)}
     tools = params.pop("tools", None)
-    for key, value in params.items():
-        if type(value) is float and not math.isfinite(value):
-            msg = f"{key}={value} is not a number that JSON can say"
-            raise InvalidRequestError(msg, provider=provider, model=name)
+    _check_params(params)
     retries = routing["max_retries"] if routing["max_retries"] is not None else routing["num_retries"]
     return Request(
         model=name,
@@ -76,34 +73,42 @@ _ROUTING = (
 )  # fmt: skip
 
 
-def full_model(model: Any, provider: str | None = None) -> str:
-    """*model* as ``provider/model``.
+def full_model(given: Any, provider: str | None = None) -> str:
+    """*given* as ``provider/model``.
 
     Raises:
         InvalidRequestError: it is no name.
         UnknownProviderError: no provider and no known model has that name; the message names the nearest.
     """
-    if not isinstance(model, str) or not model.strip():
-        msg = f"model={model!r} is no name; write 'provider/model', such as 'openai/gpt-5.6-sol'"
+    model = given.strip() if isinstance(given, str) else ""
+    if not model:
+        msg = f"model={given!r} is no name; write 'provider/model', such as 'openai/gpt-5.6-sol'"
         raise InvalidRequestError(msg)
     if provider is not None:
         get(provider)
         return model if model.startswith(f"{provider}/") else f"{provider}/{model}"
     prefix, slash, rest = model.partition("/")
-    if slash and rest and prefix in names():
-        return model
+    if prefix in names() and slash:
+        if rest:
+            return model
+        msg = f"model={model!r} names no model behind its provider; write '{prefix}/model'"
+        raise InvalidRequestError(msg, provider=prefix)
     from asynccache.pricing.book import nearest, provider_of
 
     found = provider_of(model)
     if found is not None and found in names():
         return f"{found}/{model}"
     if slash:
-        near = difflib.get_close_matches(prefix, names(), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(prefix.lower(), names(), n=1)
         hint = f"; did you mean '{near[0]}/{rest}'?" if near else ";"
         msg = f"no provider named {prefix!r} (model={model!r}){hint} Known: {', '.join(names())}"
         raise UnknownProviderError(msg, provider=prefix, model=model)
-    close = ", ".join(map(repr, nearest(model)))
-    msg = f"no known model is named {model!r}; nearest: {close}. Name the provider to send it all the same: 'openai/{model}'"
+    close = nearest(model)
+    likely = close[0].partition("/")[0] if close else "openai"
+    msg = (
+        f"no known model is named {model!r}; nearest: {', '.join(map(repr, close))}. "
+        f"Name the provider to send it all the same: '{likely}/{model}'"
+    )
     raise UnknownProviderError(msg, model=model)
 
 
@@ -164,15 +169,49 @@ def _headers(headers: Any) -> Mapping[str, str]:
     return {str(name).lower(): value for name, value in headers.items()}
 
 
-def _timeout(given: Any, default: Timeout) -> Timeout:
+def read_timeout(given: Any, default: Timeout) -> Timeout:
+    """Seconds for the whole call, or a `Timeout`; *default* where None is given.
+
+    Raises:
+        InvalidRequestError: it is neither, or one of its waits is no number above 0.
+    """
     if given is None:
         return default
-    if type(given) is Timeout:
-        return given
-    if isinstance(given, (int, float)) and not isinstance(given, bool) and given > 0 and math.isfinite(given):
-        return Timeout(total=float(given))
-    msg = f"timeout={given!r} is neither seconds above 0 nor a Timeout(connect=, first_event=, idle=, total=)"
-    raise InvalidRequestError(msg)
+    if type(given) is not Timeout:
+        if _is_wait(given):
+            return Timeout(total=float(given))
+        msg = f"timeout={given!r} is neither seconds above 0 nor a Timeout(connect=, first_event=, idle=, total=)"
+        raise InvalidRequestError(msg)
+    for name in given.__struct_fields__:
+        wait = getattr(given, name)
+        if wait is not None and not _is_wait(wait):
+            msg = f"timeout: Timeout({name}={wait!r}) is not a number of seconds above 0; None is no limit"
+            raise InvalidRequestError(msg)
+    return given
+
+
+def _is_wait(value: Any) -> bool:
+    return type(value) in (int, float) and value > 0 and math.isfinite(value)
+
+
+_OBJECTS = ("logit_bias", "metadata", "response_format", "stream_options")
+
+
+def _check_params(params: Mapping[str, Any]) -> None:
+    """Refuse what no provider can read; what only some can is left to them."""
+    for name, value in params.items():
+        if type(value) is float and not math.isfinite(value):
+            msg = f"{name}={value} is not a number that JSON can say"
+            raise InvalidRequestError(msg)
+    for name in _OBJECTS:
+        if name in params:
+            _mapping(name, params[name])
+    stop = params.get("stop")
+    if stop is not None and not (
+        isinstance(stop, str) or (is_array(stop) and all(isinstance(word, str) for word in stop))
+    ):
+        msg = f"stop={stop!r} is neither a string nor a list of strings"
+        raise InvalidRequestError(msg)
 
 
 def _messages(messages: Any) -> Sequence[Any]:
@@ -189,21 +228,38 @@ def _messages(messages: Any) -> Sequence[Any]:
         if type(given) is not dict:
             plain = plain or list(messages)
             plain[position] = message = _plain_message(given, position)
+        if (simple := _with_plain_items(message)) is not message:
+            plain = plain or list(messages)
+            plain[position] = message = simple
         _check_message(message, position)
     return messages if plain is None else plain
 
 
 def _plain_message(message: Any, position: int) -> dict[str, Any]:
-    if isinstance(message, Mapped):
-        return message.to_dict()
-    if is_object(message):
-        return dict(message)
-    dump = getattr(message, "model_dump", None)  # the openai SDK's messages
-    if dump is not None:
-        dumped: dict[str, Any] = dump(exclude_none=True)
-        return dumped
+    plain = _plain(message)
+    if is_object(plain):
+        return dict(plain)
     msg = f"messages[{position}] is a {type(message).__name__}; a message is a dict with 'role' and 'content'"
     raise InvalidRequestError(msg)
+
+
+def _with_plain_items(message: dict[str, Any]) -> dict[str, Any]:
+    """*message* itself, or one whose parts and calls that were objects, ours or the openai SDK's, are dicts."""
+    items = {name: message[name] for name in ("content", "tool_calls") if type(message.get(name)) is list}
+    changed = {
+        name: [_plain(item) for item in held]
+        for name, held in items.items()
+        if any(type(item) is not dict for item in held)
+    }
+    return {**message, **changed} if changed else message
+
+
+def _plain(value: Any) -> Any:
+    """*value* as a dict where it is an object that stands for one."""
+    if isinstance(value, Mapped):
+        return value.to_dict()
+    dump = getattr(value, "model_dump", None)  # the openai SDK's objects
+    return value if dump is None else dump(exclude_none=True)
 
 
 def _check_message(message: dict[str, Any], position: int) -> None:

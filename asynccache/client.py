@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, final, overload
 import msgspec
 
 from asynccache.aggregate import aggregate
-from asynccache.arguments import build_request
+from asynccache.arguments import build_request, read_timeout
 from asynccache.cache_control import translate_cache_control
 from asynccache.completion_stream import CompletionStream, LastUsage, collect, describe
 from asynccache.errors import AsyncCacheError
@@ -79,13 +79,7 @@ class Client:
             chain = [AnnotateCost(book) if stage is annotate_cost else stage for stage in chain]
         self.pipeline = Pipeline(chain, self._transport)
         self._recorders = (*recorders, *(() if on_usage is None else (OnUsage(on_usage),)))
-        self._timeout = (
-            timeout
-            if isinstance(timeout, Timeout)
-            else Timeout()
-            if timeout is None
-            else Timeout(total=timeout)
-        )
+        self._timeout = read_timeout(timeout, Timeout())
         self._max_retries = max_retries
 
     @overload

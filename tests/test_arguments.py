@@ -81,6 +81,13 @@ def test_messages(messages: Any, path: str) -> None:
         ({"extra_body": []}, "extra_body"),
         ({"extra_headers": {"a": 1}}, "extra_headers"),
         ({"aws_region_name": 5}, "aws_region_name=5"),
+        ({"timeout": Timeout(total=0)}, r"Timeout\(total=0\)"),
+        ({"timeout": Timeout(idle="3")}, r"Timeout\(idle='3'\)"),  # type: ignore[arg-type]  # what is tested
+        ({"timeout": Timeout(first_event=float("nan"))}, r"Timeout\(first_event=nan\)"),
+        ({"stream_options": "x"}, "stream_options='x' is not a dict"),
+        ({"response_format": Timeout}, "response_format=.* is not a dict"),
+        ({"stop": 5}, "stop=5"),
+        ({"stop": ["a", None]}, "stop="),
     ],
 )
 def test_arguments(arguments: dict[str, Any], text: str) -> None:
@@ -96,6 +103,7 @@ def test_model_names() -> None:
     assert full_model("claude-sonnet-4-5") == "anthropic/claude-sonnet-4-5"
     assert full_model("deepseek-chat") == "deepseek/deepseek-chat"
     assert full_model("m", "openai") == "openai/m"
+    assert full_model(" gpt-4o\n") == "openai/gpt-4o"
     assert {"anthropic", "bedrock", "deepseek", "openai"} <= set(names())
 
 
@@ -105,7 +113,9 @@ def test_model_names() -> None:
         ("opnai/gpt-4o", "'opnai'.*did you mean 'openai/gpt-4o'"),
         ("nobody/x", "no provider named 'nobody'.*Known: .*anthropic"),
         ("gpt-40", "no known model is named 'gpt-40'.*'openai/gpt-4o'.*'openai/gpt-40'"),
-        ("claude-sonet-4-5", "claude-sonnet-4-5"),
+        ("claude-sonet-4-5", "claude-sonnet-4-5.*send it all the same: 'anthropic/claude-sonet-4-5'"),
+        ("OpenAI/gpt-4o", "did you mean 'openai/gpt-4o'"),
+        ("gemini/gemini-2.5-pro", r"no provider named 'gemini' \(model='gemini/gemini-2.5-pro'\); Known"),
     ],
 )
 def test_unknown_names(model: str, text: str) -> None:
@@ -114,10 +124,10 @@ def test_unknown_names(model: str, text: str) -> None:
         full_model(model)
 
 
-@pytest.mark.parametrize("model", [None, "", "  ", 5])
+@pytest.mark.parametrize("model", [None, "", "  ", 5, b"gpt-4o", "openai/", "anthropic/ "])
 def test_no_name(model: Any) -> None:
     """What is no name at all says how one looks."""
-    with pytest.raises(InvalidRequestError, match="provider/model"):
+    with pytest.raises(InvalidRequestError, match=r"write '\w+/model'"):
         full_model(model)
 
 
@@ -206,6 +216,23 @@ def test_own_messages_go_back_in() -> None:
     }  # fmt: skip
     untouched = [plain]
     assert build(messages=untouched).messages is untouched
+
+
+def test_objects_in_plain_messages() -> None:
+    """The calls of a reply, ours or the openai SDK's, may stand in a message that the caller writes."""
+    from openai.types.chat.chat_completion_message_tool_call import ChatCompletionMessageToolCall
+    from openai.types.chat.chat_completion_message_tool_call import Function as SDKFunction
+
+    function = {"name": "f", "arguments": "{}"}
+    for call in (
+        ToolCall(id="c1", function=Function(name="f", arguments="{}")),
+        ChatCompletionMessageToolCall(id="c1", type="function", function=SDKFunction(**function)),
+    ):
+        given = {"role": "assistant", "content": None, "tool_calls": [call]}
+        request = build(messages=[*USER, given])
+        assert request.messages[1]["tool_calls"] == [{"id": "c1", "type": "function", "function": function}]
+        assert given["tool_calls"] == [call]
+        assert request.messages[0] is USER[0]
 
 
 def test_keys_are_secrets() -> None:
