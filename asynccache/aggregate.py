@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import orjson
 
@@ -126,22 +126,6 @@ class Aggregator:
         self.usage: Usage | None = None
         self.unknown: list[Unknown] = []
         self._raw: Any = None
-        self._takers: dict[Any, Callable[[Any], None]] = {
-            Started: self._started,
-            ReasoningDelta: self._reasoning,
-            SignatureDelta: self._signature,
-            RedactedReasoning: self._redacted,
-            ToolCallFragment: self._call,
-            RefusalDelta: self._refusal,
-            CitationDelta: self._citation,
-            ProviderBlocks: self._provider_blocks,
-            AudioDelta: self._audio,
-            LogprobsDelta: self._logprobs,
-            Finished: self._finished,
-            Usage: self._usage,
-            Unknown: self._unknown,
-            ReportedUsage: self._reported,
-        }
         self._answers: dict[int, _Answer] = {}
 
     @property
@@ -156,7 +140,7 @@ class Aggregator:
             answer = self._answers.get(event.index) or self._answer(event.index)  # type: ignore[union-attr]  # kind
             answer.text.append(event.text)  # type: ignore[union-attr]
         else:
-            self._takers[kind](event)
+            self._takers[kind](self, event)
 
     def completion(
         self, *, report: CacheReport | None = None, whole: bool = True, keep_raw: bool = False
@@ -263,6 +247,24 @@ class Aggregator:
 
     def _unknown(self, event: Unknown) -> None:
         self.unknown.append(event)
+
+    # In the class, not in each answer: a table of bound methods would be a tenth of an open stream's memory.
+    _takers: ClassVar[dict[Any, Callable[[Aggregator, Any], None]]] = {
+        Started: _started,
+        ReasoningDelta: _reasoning,
+        SignatureDelta: _signature,
+        RedactedReasoning: _redacted,
+        ToolCallFragment: _call,
+        RefusalDelta: _refusal,
+        CitationDelta: _citation,
+        ProviderBlocks: _provider_blocks,
+        AudioDelta: _audio,
+        LogprobsDelta: _logprobs,
+        Finished: _finished,
+        Usage: _usage,
+        Unknown: _unknown,
+        ReportedUsage: _reported,
+    }
 
 
 def _parsed(raw: Any) -> Any:
