@@ -17,7 +17,14 @@ from asynccache.testing import simulator
 
 pytestmark = pytest.mark.anyio
 
-MODELS = {"openai": "gpt-4o", "anthropic": "claude-sonnet-4-5", "deepseek": "deepseek-chat"}
+_CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+MODELS = {
+    "openai": "gpt-4o",
+    "anthropic": "claude-sonnet-4-5",
+    "deepseek": "deepseek-chat",
+    "bedrock": _CLAUDE,
+    "bedrock/invoke": _CLAUDE,
+}
 SEEN_WITHIN = 0.05  # seconds until the provider knows
 
 
@@ -43,7 +50,8 @@ class Left:
             [{"role": "user", "content": "hello"}],
             stream=True,
             api_key="k",
-            api_base=getattr(self.sim, f"{self.provider}_base"),
+            api_base=getattr(self.sim, f"{self.provider.partition('/')[0]}_base"),
+            aws_region_name="us-east-1" if self.provider.startswith("bedrock") else None,
             extra_headers={"x-simulator": json.dumps(scenario)} if scenario else None,
             on_usage=self.usages.append,
         )
@@ -98,7 +106,7 @@ async def test_leaving_after_some_chunks(sim: Simulator, provider: str, chunks: 
                 await stream.aclose()
     await left.check()
     assert left.usages[0].source in {"partial", "missing"}
-    if provider == "anthropic":
+    if provider in {"anthropic", "bedrock/invoke"}:
         assert left.usages[0].prompt_tokens is not None  # told at the start
 
 
