@@ -47,9 +47,11 @@ class Server:
     def __init__(self, served: Served) -> None:
         self.served = served
         self.port = 0
+        self._former: list[Served] = []
         self._digest = _digest(served)
         self._stopping = False
-        self._active: dict[asyncio.Task[Any], Call] = {}
+        self.active: dict[asyncio.Task[Any], Call] = {}
+        """The calls in progress."""
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._listener: Listener | None = None
@@ -69,6 +71,8 @@ class Server:
 
     def replace(self, served: Served) -> None:
         """Serve *served* from now on; answers in progress end as they began."""
+        if served.transport is not self.served.transport:
+            self._former.append(self.served)
         self.served = served
         self._digest = _digest(served)
 
@@ -84,14 +88,15 @@ class Server:
             async with asyncio.timeout(self.served.settings.shutdown_seconds):
                 await self._quiet.wait()
         except TimeoutError:
-            _logger.warning("%d answers are cut off by the shutdown", len(self._active))
+            _logger.warning("%d answers are cut off by the shutdown", len(self.active))
         await self._cut_off()
         await self._listener.shutdown(0.5)
-        await self.served.aclose()
+        for served in (self.served, *self._former):
+            await served.aclose()
 
     async def _cut_off(self) -> None:
-        tasks = list(self._active)
-        for task, call in self._active.items():
+        tasks = list(self.active)
+        for task, call in self.active.items():
             call.stopping = True
             task.cancel()
         if tasks:
@@ -153,7 +158,7 @@ class Server:
     async def _watched(self, call: Call, route: Route, raw: bytes) -> web.StreamResponse:
         task = asyncio.current_task()
         assert task is not None and route.body is not None  # noqa: S101, PT018 - within a task, of a route with a body
-        self._active[task] = call
+        self.active[task] = call
         self._quiet.clear()
         try:
             return await route.body(call, read_body(raw))
@@ -163,8 +168,8 @@ class Server:
                 return _refusal(call, failure)
             raise
         finally:
-            del self._active[task]
-            if not self._active:
+            del self.active[task]
+            if not self.active:
                 self._quiet.set()
 
 
