@@ -1,117 +1,91 @@
 """A provider much faster than any client: pre-built bytes from a process of its own.
 
 ``python -m benchmarks.upstream`` prints its port and serves until its standard input ends. The path
-says what is wanted: ``/<wire>/<chunks>/<events per write>/<pause in microseconds>/…``; the wires are
-``openai`` and ``anthropic``, and ``/…/json`` anywhere in it asks for one answer that is not streamed.
+says what is wanted: ``/<wire>/<chunks>/<events per write>/<pause in microseconds>/…``. A pause lets every
+write arrive as a read of its own; without one the kernel may join them. A request that does not ask for a
+stream is answered in one body.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import resource
 import sys
-from functools import lru_cache
+import time
 
-WORDS = "the model starts where the prompt is new and says what it has to say".split()
+from benchmarks.wires import STREAM_TYPE, WHOLE, writes
 
-
-def _openai(chunks: int) -> list[bytes]:
-    head = (
-        'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1764075745,"model":"gpt-4o",'
-        '"service_tier":"default","system_fingerprint":"fp_24710c7f06","choices":[%s],"usage":%s}\n\n'
-    )
-    choice = '{"index":0,"delta":%s,"logprobs":null,"finish_reason":%s}'
-    events = [head % (choice % ('{"role":"assistant","content":"","refusal":null}', "null"), "null")]
-    for number in range(chunks):
-        delta = '{"content":" %s"}' % WORDS[number % len(WORDS)]
-        events.append(head % (choice % (delta, "null"), "null"))
-    events.append(head % (choice % ("{}", '"stop"'), "null"))
-    usage = (
-        '{"prompt_tokens":2006,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":1920},'
-        '"completion_tokens_details":{"reasoning_tokens":0}}' % (chunks, 2006 + chunks)
-    )
-    events.append(head % ("", usage))
-    events.append("data: [DONE]\n\n")
-    return [event.encode() for event in events]
+_OK = b"HTTP/1.1 200 OK\r\n"
+_SLEEP = 1e-3  # seconds below which a pause is spun away: no timer is as fine
 
 
-def _anthropic(chunks: int) -> list[bytes]:
-    def event(name: str, rest: str) -> bytes:
-        return f'event: {name}\ndata: {{"type":"{name}",{rest}}}\n\n'.encode()
+class Upstream(asyncio.Protocol):
+    """One connection."""
 
-    message = (
-        '"message":{"id":"msg_bench","type":"message","role":"assistant","content":[],"model":"claude-sonnet-4-5",'
-        '"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":86,"cache_creation_input_tokens":0,'
-        '"cache_read_input_tokens":1920,"output_tokens":1}}'
-    )
-    events = [
-        event("message_start", message),
-        event("content_block_start", '"index":0,"content_block":{"type":"text","text":""}'),
-    ]
-    for number in range(chunks):
-        text = f" {WORDS[number % len(WORDS)]}"
-        events.append(event("content_block_delta", '"index":0,"delta":{"type":"text_delta","text":"%s"}' % text))
-    events.append(event("content_block_stop", '"index":0'))
-    usage = '"delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":%d}' % chunks
-    events.append(event("message_delta", usage))
-    events.append(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
-    return events
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._task: asyncio.Task[None] | None = None
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
 
-WHOLE = {
-    "openai": b'{"id":"chatcmpl-bench","object":"chat.completion","created":1764075745,"model":"gpt-4o","choices":'
-    b'[{"index":0,"message":{"role":"assistant","content":"the model says what it has to say"},"finish_reason":"stop"}],'
-    b'"usage":{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306,"prompt_tokens_details":'
-    b'{"cached_tokens":1920},"completion_tokens_details":{"reasoning_tokens":0}}}',
-    "anthropic": b'{"id":"msg_bench","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":'
-    b'[{"type":"text","text":"the model says what it has to say"}],"stop_reason":"end_turn","usage":'
-    b'{"input_tokens":86,"cache_creation_input_tokens":0,"cache_read_input_tokens":1920,"output_tokens":300}}',
-}
+    def connection_lost(self, _exc: Exception | None) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head = self._buffer[:end]
+            at = head.lower().find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            if len(self._buffer) < end + 4 + length:
+                return
+            body = self._buffer[end + 4 : end + 4 + length]
+            self._buffer = self._buffer[end + 4 + length :]
+            self._answer(head.split(b" ", 2)[1].decode(), body)
 
-@lru_cache(maxsize=64)
-def _writes(wire: str, chunks: int, per_write: int) -> list[bytes]:
-    events = {"openai": _openai, "anthropic": _anthropic}[wire](chunks)
-    joined = [b"".join(events[start : start + per_write]) for start in range(0, len(events), per_write)]
-    return [b"%x\r\n%b\r\n" % (len(part), part) for part in joined]
-
-
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while True:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = 0
-            for line in head.split(b"\r\n"):
-                if line.lower().startswith(b"content-length:"):
-                    length = int(line.split(b":")[1])
-            body = await reader.readexactly(length)
-            _, wire, chunks, per_write, pause, *_ = head.split(b" ", 2)[1].decode().split("/")
-            if b'"stream":true' in body.replace(b" ", b""):
-                await _stream(writer, _writes(wire, int(chunks), int(per_write)), int(pause))
+    def _answer(self, path: str, body: bytes) -> None:
+        _, wire, chunks, per_write, pause, *_ = path.split("/")
+        if path.endswith("converse-stream") or b'"stream":true' in body.replace(b" ", b""):
+            kind = STREAM_TYPE.get(wire, b"text/event-stream")
+            self._transport.write(_OK + b"content-type: %b\r\ntransfer-encoding: chunked\r\n\r\n" % kind)
+            parts = writes(wire, int(chunks), int(per_write))
+            if pause == "0":
+                for part in parts:
+                    self._transport.write(part)
+                self._transport.write(b"0\r\n\r\n")
             else:
-                answer = WHOLE[wire]
-                header = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(answer)
-                writer.write(header + answer)
-                await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass
-    finally:
-        writer.close()
+                self._task = asyncio.create_task(self._pace(parts, int(pause) / 1e6))
+        else:
+            whole = WHOLE[wire]
+            header = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(whole)
+            self._transport.write(_OK + header + whole)
+
+    async def _pace(self, parts: list[bytes], pause: float) -> None:
+        due = time.perf_counter()
+        for part in parts:
+            self._transport.write(part)
+            due = max(due + pause, time.perf_counter())
+            if pause >= _SLEEP:
+                await asyncio.sleep(pause)
+            while time.perf_counter() < due:  # noqa: ASYNC110 - see _SLEEP
+                await asyncio.sleep(0)
+        self._transport.write(b"0\r\n\r\n")
 
 
-async def _stream(writer: asyncio.StreamWriter, writes: list[bytes], pause: int) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-    for part in writes:
-        writer.write(part)
-        if pause:
-            await asyncio.sleep(pause / 1e6)
-        elif writer.transport.get_write_buffer_size() > 65536:
-            await writer.drain()
-    writer.write(b"0\r\n\r\n")
-    await writer.drain()
+def raise_file_limit() -> None:
+    """Let this process hold thousands of sockets."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
 
 
 async def main() -> None:
-    server = await asyncio.start_server(_serve, "127.0.0.1", 0)
+    """Serve until standard input ends."""
+    raise_file_limit()
+    gc.disable()
+    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     server.close()

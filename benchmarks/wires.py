@@ -7,7 +7,23 @@ import struct
 import zlib
 from functools import lru_cache
 
-WORDS = "the model starts where the prompt is new and says what it has to say".split()
+WORDS = [
+    "the",
+    "model",
+    "starts",
+    "where",
+    "the",
+    "prompt",
+    "is",
+    "new",
+    "and",
+    "says",
+    "what",
+    "it",
+    "has",
+    "to",
+    "say",
+]
 PROMPT, CACHED = 2006, 1920
 """Tokens of the prompt, those read from the cache included."""
 WHOLE_TEXT = "the model says what it has to say"
@@ -27,7 +43,12 @@ def openai(chunks: int) -> list[bytes]:
     """OpenAI's chat.completion.chunk events, one ``data:`` line each."""
 
     def event(choices: list[object], usage: object = None) -> bytes:
-        head = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1764075745, "model": "gpt-4o"}
+        head = {
+            "id": "chatcmpl-bench",
+            "object": "chat.completion.chunk",
+            "created": 1764075745,
+            "model": "gpt-4o",
+        }
         more = {"service_tier": "default", "system_fingerprint": "fp_24710c7f06"}
         return f"data: {_json({**head, **more, 'choices': choices, 'usage': usage})}\n\n".encode()
 
@@ -49,7 +70,9 @@ def openai_tools(chunks: int) -> list[bytes]:
         '"choices":[{"index":0,"delta":%s,"finish_reason":%s}]}'
     )
     call = '{"tool_calls":[{"index":0,%s"function":{%s"arguments":%s}}]}'
-    events = [head % (call % ('"id":"call_1","type":"function",', '"name":"write",', '"{\\"text\\":\\""'), "null")]
+    events = [
+        head % (call % ('"id":"call_1","type":"function",', '"name":"write",', '"{\\"text\\":\\""'), "null")
+    ]
     events += [head % (call % ("", "", '" word"'), "null")] * chunks
     events += [head % (call % ("", "", '"\\"}"'), "null"), head % ("{}", '"tool_calls"')]
     usage = _json({"id": "chatcmpl-bench", "model": "gpt-4o", "choices": [], "usage": _openai_usage(chunks)})
@@ -72,10 +95,19 @@ def anthropic(chunks: int) -> list[bytes]:
     def event(name: str, **rest: object) -> bytes:
         return f"event: {name}\ndata: {_json({'type': name, **rest})}\n\n".encode()
 
-    message = {"id": "msg_bench", "type": "message", "role": "assistant", "content": [], "model": "claude-sonnet-4-5"}
+    message = {
+        "id": "msg_bench",
+        "type": "message",
+        "role": "assistant",
+        "content": [],
+        "model": "claude-sonnet-4-5",
+    }
     stopped = {"stop_reason": None, "stop_sequence": None}
     events = [
-        event("message_start", message={**message, **stopped, "usage": {**_anthropic_usage(), "output_tokens": 1}}),
+        event(
+            "message_start",
+            message={**message, **stopped, "usage": {**_anthropic_usage(), "output_tokens": 1}},
+        ),
         event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
         event("ping"),
     ]
@@ -90,7 +122,11 @@ def anthropic(chunks: int) -> list[bytes]:
 
 
 def _anthropic_usage() -> dict[str, object]:
-    return {"input_tokens": PROMPT - CACHED, "cache_creation_input_tokens": 0, "cache_read_input_tokens": CACHED}
+    return {
+        "input_tokens": PROMPT - CACHED,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": CACHED,
+    }
 
 
 def converse(chunks: int) -> list[bytes]:
@@ -99,10 +135,14 @@ def converse(chunks: int) -> list[bytes]:
     events = [frame("messageStart", {"role": "assistant", "p": pads[:9]})]
     for number in range(chunks):
         delta = {"text": f" {WORDS[number % len(WORDS)]}"}
-        events.append(frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": delta, "p": pads[: number * 7 % 60]}))
+        events.append(
+            frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": delta, "p": pads[: number * 7 % 60]})
+        )
     events.append(frame("contentBlockStop", {"contentBlockIndex": 0, "p": pads[:4]}))
     events.append(frame("messageStop", {"stopReason": "end_turn", "p": pads[:12]}))
-    events.append(frame("metadata", {"usage": _converse_usage(chunks), "metrics": {"latencyMs": 1}, "p": "ab"}))
+    events.append(
+        frame("metadata", {"usage": _converse_usage(chunks), "metrics": {"latencyMs": 1}, "p": "ab"})
+    )
     return events
 
 
@@ -158,7 +198,12 @@ def _whole_anthropic() -> object:
 def _whole_converse() -> object:
     message = {"role": "assistant", "content": [{"text": WHOLE_TEXT}]}
     usage = _converse_usage(WHOLE_TOKENS)
-    return {"output": {"message": message}, "stopReason": "end_turn", "usage": usage, "metrics": {"latencyMs": 1}}
+    return {
+        "output": {"message": message},
+        "stopReason": "end_turn",
+        "usage": usage,
+        "metrics": {"latencyMs": 1},
+    }
 
 
 WHOLE = {
