@@ -9,7 +9,9 @@ import anyio
 from asynccache.aggregate import Aggregator
 from asynccache.chunks import ChunkWriter
 from asynccache.errors import AsyncCacheError, ConfigurationError, StreamInterruptedError
+from asynccache.providers.access import secrets_of
 from asynccache.reply import Cost, Usage
+from asynccache.secret import redact
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -179,9 +181,14 @@ async def collect(events: Stream[Event], request: Request, last: LastUsage) -> C
 def describe(
     error: AsyncCacheError, request: Request, request_id: str | None = None, whole: Aggregator | None = None
 ) -> None:
-    """Write on *error* whom it concerns and what had been said."""
+    """Write on *error* whom it concerns and what had been said, and hide keys that the provider echoed."""
+    secrets = tuple(secrets_of(request))
+    error.message = redact(error.message, *secrets)
+    error.args = (error.message, *error.args[1:])
+    error.code = error.code and redact(error.code, *secrets)
     error.provider = error.provider or request.provider
     error.model = error.model or request.model
-    error.request_id = error.request_id or request_id
+    request_id = error.request_id or request_id
+    error.request_id = request_id and redact(request_id, *secrets)
     if isinstance(error, StreamInterruptedError) and error.completion is None and whole and whole.begun:
         error.completion = whole.completion(whole=False)

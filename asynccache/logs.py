@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from asynccache.secret import redact, redact_headers
+from asynccache.secret import is_secret_header, redact, redact_headers
 
 if TYPE_CHECKING:
     from asynccache.secret import Secret
@@ -24,7 +24,7 @@ def wants_requests() -> bool:
     """Whether raw requests are shown: ``asynccache.set_verbose = True``, ``ASYNCCACHE_LOG=debug``, or DEBUG."""
     if (
         getattr(sys.modules.get("asynccache"), "set_verbose", False)
-        or os.environ.get("ASYNCCACHE_LOG") == "debug"
+        or os.environ.get("ASYNCCACHE_LOG", "").lower() == "debug"
     ):
         _show_on_stderr()
         return True
@@ -43,6 +43,7 @@ def _show_on_stderr() -> None:
 
 def log_request(url: str, headers: dict[str, str], body: bytes, *secrets: Secret | str | None) -> None:
     """One DEBUG line with the request as it goes out, keys hidden."""
+    carried = (value.removeprefix("Bearer ") for name, value in headers.items() if is_secret_header(name))
     text = body[:_MAX_BODY].decode("utf-8", "replace")
     more = f" … {len(body) - _MAX_BODY} bytes more" if len(body) > _MAX_BODY else ""
-    logger.debug("POST %s %s %s%s", url, redact_headers(headers), redact(text, *secrets), more)
+    logger.debug("POST %s %s %s%s", url, redact_headers(headers), redact(text, *secrets, *carried), more)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, NoReturn, final
 
-__all__ = ["Secret", "redact", "redact_headers"]
+__all__ = ["Secret", "is_secret_header", "redact", "redact_headers"]
 
 _HIDDEN = "***"
 # The shapes of keys that providers hand out; a text from outside may quote one that is not ours.
 _KEY_SHAPES = re.compile(
-    r"(?:sk|pk|rk|ac|xai|gsk|AIza|ABSK)[-_][A-Za-z0-9_\-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}"
+    r"(?:sk|pk|rk|ac|xai|gsk)[-_][A-Za-z0-9_\-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}"
+    r"|AIza[A-Za-z0-9_\-]{20,}|ABSK[A-Za-z0-9+/=]{16,}"
     r"|(?i:bearer)\s+[A-Za-z0-9._~+/=\-]{8,}"
 )
 _SHORTEST = 4  # a shorter "key" would blot out ordinary words
@@ -57,13 +59,19 @@ def redact(text: str, *secrets: Secret | str | None) -> str:
     for secret in secrets:
         value = secret.reveal() if type(secret) is Secret else secret
         if isinstance(value, str) and len(value) >= _SHORTEST:
-            text = text.replace(value, _HIDDEN)
+            for spelling in {value, value.replace("/", "\\/"), json.dumps(value)[1:-1]}:
+                text = text.replace(spelling, _HIDDEN)
     return _KEY_SHAPES.sub(_HIDDEN, text)
+
+
+def is_secret_header(name: str) -> bool:
+    """Whether the header *name* carries a credential, as far as its name tells."""
+    return _SECRET_HEADERS.search(name) is not None
 
 
 def redact_headers(headers: dict[str, str]) -> dict[str, Any]:
     """*headers* for a log line: every value that carries a credential is hidden."""
-    return {name: _HIDDEN if name.lower() in _SECRET_HEADERS else value for name, value in headers.items()}
+    return {name: _HIDDEN if is_secret_header(name) else redact(value) for name, value in headers.items()}
 
 
-_SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-amz-security-token", "cookie"})
+_SECRET_HEADERS = re.compile("auth|key|token|secret|cookie|credential|password", re.IGNORECASE)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from asynccache.errors import InvalidRequestError, MissingAPIKeyError
-from asynccache.secret import Secret
+from asynccache.secret import Secret, is_secret_header
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from asynccache.request import Request
 
-__all__ = ["find_base", "find_key", "is_loopback"]
+__all__ = ["caller_headers", "find_base", "find_key", "is_loopback", "secrets_of"]
+
+_SECRET_VARIABLE = re.compile("(?:API_KEY|TOKEN|TOKEN_BEDROCK|SECRET_ACCESS_KEY|ACCESS_KEY_ID)$")
+_LEAST_SECRET = 8  # characters; a shorter variable is more likely a word than a key
 
 
 def find_base(request: Request, variables: Sequence[str], default: str) -> str:
@@ -74,3 +78,26 @@ def is_loopback(base: str) -> bool:
     except ValueError:
         return False
     return address.is_loopback or address.is_unspecified
+
+
+def caller_headers(request: Request) -> Mapping[str, str]:
+    """The caller's own headers; those with a credential only where they were given for this provider."""
+    headers = request.extra_headers
+    if request.access is None or request.reach is request.access:
+        return headers
+    return {name: value for name, value in headers.items() if not is_secret_header(name)}
+
+
+def secrets_of(request: Request) -> Iterator[Secret | str]:
+    """Every key that the request was given or may have found in the environment, to be hidden."""
+    reach = request.access
+    if reach is not None:
+        if reach.api_key is not None:
+            yield reach.api_key
+        yield from (value for value in reach.options.values() if type(value) is Secret)
+    for name, value in request.extra_headers.items():
+        if is_secret_header(name):
+            yield value.removeprefix("Bearer ")
+    for name, value in os.environ.items():
+        if len(value) >= _LEAST_SECRET and _SECRET_VARIABLE.search(name):
+            yield value

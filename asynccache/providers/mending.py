@@ -31,9 +31,12 @@ def mended(data: bytes, kind: Any, wire: str) -> bytes:
         strict = json.dumps(_without_surrogates(value), ensure_ascii=False, separators=(",", ":")).encode()
         msgspec.json.decode(strict, type=kind)
     except (ValueError, RecursionError) as exc:
-        msg = f"the answer is not of {wire} format ({exc}): {excerpt(data)}"
-        raise InvalidResponseError(msg) from exc
-    return strict
+        reason = str(exc)
+    else:
+        return strict
+    # Raised out here: json's own error holds the whole text, with any key that it echoes.
+    msg = f"the answer is not of {wire} format ({reason}): {excerpt(data)}"
+    raise InvalidResponseError(msg)
 
 
 def loosely(data: bytes) -> Any:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from asynccache.errors import InvalidResponseError, UnsupportedParamsError
-from asynccache.providers.access import find_base, find_key
+from asynccache.providers.access import caller_headers, find_base, find_key
 from asynccache.providers.base import CacheRules, HttpCall, json_body
 from asynccache.providers.openai_decode import ChatDecoder
 from asynccache.providers.statuses import error_from_body
@@ -185,7 +185,7 @@ class OpenAIChat(msgspec.Struct, frozen=True):
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream" if request.stream else "application/json",
-            **request.extra_headers,
+            **caller_headers(request),
         }
         return HttpCall(url=self.base(request) + "/chat/completions", headers=headers, body=json_body(body))
 
@@ -193,7 +193,7 @@ class OpenAIChat(msgspec.Struct, frozen=True):
         """*call* with the key as a bearer token."""
         base = self.base(request)
         key = find_key(request, self.profile.key_variables, base)
-        headers = {**call.headers, "authorization": f"Bearer {key.reveal()}"}
+        headers = {"authorization": f"Bearer {key.reveal()}", **call.headers}  # the caller's own stands
         if self.is_official(base) and self.name == "openai":
             for header, variable in (
                 ("openai-organization", "OPENAI_ORG_ID"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 import msgspec
 
-from asynccache.providers.access import find_base, find_key
+from asynccache.providers.access import caller_headers, find_base, find_key
 from asynccache.providers.anthropic.answer import AnswerDecoder
 from asynccache.providers.anthropic.encode import encode_body
 from asynccache.providers.anthropic.params import betas, check_params
@@ -62,7 +62,7 @@ class Anthropic(msgspec.Struct, frozen=True):
             "content-type": "application/json",
             "accept": "text/event-stream" if request.stream else "application/json",
             "anthropic-version": _VERSION,
-            **request.extra_headers,
+            **caller_headers(request),
         }
         if features := betas(request):
             headers["anthropic-beta"] = ",".join(features)
@@ -75,7 +75,9 @@ class Anthropic(msgspec.Struct, frozen=True):
             credential = {"authorization": f"Bearer {key.reveal()}"}
         else:
             credential = {"x-api-key": key.reveal()}
-        return msgspec.structs.replace(call, headers={**call.headers, **credential})
+        return msgspec.structs.replace(
+            call, headers={**credential, **call.headers}
+        )  # the caller's own stands
 
     def decoder(self, request: Request, head: Head) -> Machine[bytes, Event]:
         """A machine for a stream or a whole body, as it turns out."""
