@@ -31,7 +31,7 @@ __all__ = ["Answering", "Router"]
 
 @final
 class Answering:
-    """An answer in progress and the deployment that gives it; `release` it when it is over."""
+    """An answer in progress and the deployment that gives it, busy with it until `release`."""
 
     __slots__ = ("attempts", "deployment", "stream")
 
@@ -39,7 +39,6 @@ class Answering:
         self.stream = stream
         self.deployment = deployment
         self.attempts = attempts
-        deployment.in_flight += 1
 
     def release(self) -> None:
         """It is over."""
@@ -119,10 +118,12 @@ class Router:
         tried: set[str] = set()
         while True:
             deployment = self._choose(group, beginnings, tried)
+            deployment.in_flight += 1
             try:
                 stream = await attempt(deployment, name, before + failures)
                 return Answering(stream, deployment, before + failures + 1)
             except AsyncCacheError as error:
+                deployment.in_flight -= 1
                 retries = deployment.model.max_retries
                 most = self._config.settings.max_retries if retries is None else retries
                 if _is_own_fault(error):
@@ -137,6 +138,9 @@ class Router:
                 if not others:
                     tried.clear()
                 failures += 1
+            except BaseException:
+                deployment.in_flight -= 1
+                raise
             if wait:
                 await anyio.sleep(wait)
 
