@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import mimetypes
 from typing import TYPE_CHECKING, Any, final
 
 import aiohttp
@@ -16,8 +17,6 @@ from asynccache.secret import redact
 from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from asynccache.events import Event
     from asynccache.pipeline import CallNext
     from asynccache.request import Path, Request
@@ -26,8 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["InlineURLs"]
 
 _MAX_BYTES = 20 * 1024 * 1024
-# Where a part of this type holds its address: the member, and the member of that.
-_PLACES = {"image_url": ("image_url", "url"), "file": ("file", "file_data")}
+# Where a part of this type holds its address: the member, and the member of that; the last two are Anthropic's.
+_PLACES = {
+    "image_url": ("image_url", "url"),
+    "video_url": ("video_url", "url"),
+    "file": ("file", "file_data"),
+    "image": ("source", "url"),
+    "document": ("source", "url"),
+}
+# What stores answer that know nothing of the file: its name is asked then.
+_ANY = frozenset({"application/octet-stream", "binary/octet-stream"})
 
 
 @final
@@ -80,17 +87,21 @@ class InlineURLs:
             request if messages is None else msgspec.structs.replace(request, messages=messages)
         )
 
-    async def _inline(self, part: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
-        place = _PLACES.get(str(part.get("type")))
-        holder = None if place is None else part.get(place[0])
-        if place is None or not is_object(holder):
+    async def _inline(self, part: Any, path: Path) -> Any:
+        place = _PLACES.get(str(part.get("type"))) if is_object(part) else None
+        if place is None:
             return part
-        url = holder.get(place[1])
+        member, inner = place
+        holder = part.get(member)
+        url = holder.get(inner) if is_object(holder) else holder
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             return part
         media, content = await self._fetch(url, path)
-        data = f"data:{media};base64,{base64.b64encode(content).decode()}"
-        return {**part, place[0]: {**holder, place[1]: data}}
+        text = base64.b64encode(content).decode()
+        if member == "source":
+            return {**part, member: {"type": "base64", "media_type": media, "data": text}}
+        data = f"data:{media};base64,{text}"
+        return {**part, member: {**holder, inner: data} if is_object(holder) else data}
 
     async def _fetch(self, url: str, path: Path) -> tuple[str, bytes]:
         try:
@@ -122,7 +133,10 @@ async def _fetch(url: str, max_bytes: int, timeout: float) -> tuple[str, bytes]:
                 if len(content) > max_bytes:
                     msg = f"it is larger than {max_bytes} bytes"
                     raise ValueError(msg)
-            return response.content_type, bytes(content)
+            media = response.content_type
+            if media in _ANY:
+                media = mimetypes.guess_type(yarl.URL(url).path)[0] or media
+            return media, bytes(content)
     except TimeoutError:
         msg = f"{host} took longer than {timeout} s"
         raise ValueError(msg) from None

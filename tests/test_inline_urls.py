@@ -87,3 +87,42 @@ async def test_not_without_permission() -> None:
                 aws_region_name="us-east-1",
             )
         assert not server.heads
+
+
+async def test_every_place_of_an_address() -> None:
+    """Bare addresses, videos, files and Anthropic's sources are fetched; a part that is text alone stays."""
+    data = base64.b64encode(PNG).decode()
+    url = f"data:image/png;base64,{data}"
+
+    def parts(address: str, source: dict[str, str]) -> list[Any]:
+        return [
+            {"type": "image_url", "image_url": address},
+            {"type": "video_url", "video_url": {"url": address}},
+            {"type": "file", "file": {"filename": "f", "file_data": address}},
+            {"type": "document", "source": source},
+            {"type": "image", "source": source},
+        ]
+
+    seen: list[Request] = []
+
+    async def stop(request: Request, call_next: Any) -> Any:
+        seen.append(request)
+        raise ZeroDivisionError
+
+    async with scripted([answer(PNG)] * 5) as server:
+        asked = parts(server.base, {"type": "url", "url": server.base})
+        request = Request(
+            model="bedrock/us.amazon.nova-pro-v1:0", messages=[{"role": "user", "content": ["a", *asked]}]
+        )
+        with pytest.raises(ZeroDivisionError):
+            await InlineURLs()(request, lambda inner: stop(inner, None))
+    inlined = parts(url, {"type": "base64", "media_type": "image/png", "data": data})
+    assert seen[0].messages[0]["content"] == ["a", *inlined]
+
+
+async def test_a_store_that_knows_no_types() -> None:
+    """Where the type is any, the file's name tells."""
+    typeless = answer(PNG).replace(b"image/png", b"binary/octet-stream")
+    async with scripted([typeless]) as server:
+        request = await sent(f"{server.base}/pictures/cat.jpeg?v=1")
+    assert request.messages[0]["content"][1]["image_url"]["url"].startswith("data:image/jpeg;base64,")

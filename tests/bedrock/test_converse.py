@@ -555,3 +555,29 @@ def test_addresses(model: str, stream: bool, path: str, monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     call = provider.encode(Request(model=f"bedrock/{model}", messages=[HI], stream=stream))
     assert call.url == f"https://bedrock-runtime.eu-west-1.amazonaws.com/model/{path}"
+
+
+def test_a_history_of_calls_has_their_tools() -> None:
+    """Bedrock refuses tool calls without tools: those that were called are told by name, and only they."""
+    history = [
+        HI,
+        {"role": "assistant", "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "c1", "content": "1"},
+    ]
+    spec = {"name": "f", "inputSchema": {"json": {"type": "object"}}}
+    assert body(history)["toolConfig"] == {"tools": [{"toolSpec": spec}]}
+    assert body(history, tools=[TOOL])["toolConfig"]["tools"][0]["toolSpec"]["description"] == "d"
+    assert "toolConfig" not in body([HI])
+
+
+@pytest.mark.parametrize("name", ["anthropic-beta", "Anthropic-Beta"])
+@pytest.mark.parametrize("route", ["converse", "invoke"])
+def test_betas_of_a_header_stand_in_the_body(name: str, route: str) -> None:
+    """Bedrock reads no such header: on both routes the features go where it looks, however the header is spelled."""
+    model = f"bedrock/{route}/us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    request = Request(model=model, messages=[HI], extra_headers={name: "a, b"})
+    call = provider.encode(provider.check(request))
+    sent = json.loads(call.body)
+    fields = sent if route == "invoke" else sent["additionalModelRequestFields"]
+    assert fields["anthropic_beta"] == ["a", "b"]
+    assert "anthropic-beta" not in {header.lower() for header in call.headers}

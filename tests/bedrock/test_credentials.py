@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.abc
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -232,6 +234,31 @@ async def test_nothing_found_and_no_extra(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(MissingCredentialsError, match=r"AWS_ACCESS_KEY_ID.*asynccache\[bedrock\]") as missing:
         await Chain().keys()
     assert "\n" not in str(missing.value)
+
+
+async def test_no_region_and_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import that is refused, in whatever way, is no region and no crash."""
+
+    class Refuse(importlib.abc.MetaPathFinder):
+        def find_spec(self, fullname: str, *_: Any) -> None:
+            if fullname.partition(".")[0] == "botocore":
+                raise ImportError(fullname)
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "botocore"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Refuse(), *sys.meta_path])
+    with pytest.raises(ConfigurationError, match="no AWS region: pass aws_region_name="):
+        await Chain().region()
+
+
+async def test_a_login_that_ended_names_the_remedy(aws_home: Path) -> None:
+    """A profile of SSO without a token says what to run."""
+    (aws_home / "config").write_text(
+        "[profile sso]\nsso_session = s\nsso_account_id = 123456789012\nsso_role_name = r\n"
+        "[sso-session s]\nsso_region = us-east-1\nsso_start_url = https://127.0.0.1:1/start\n"
+    )
+    with pytest.raises(MissingCredentialsError, match="log in with 'aws sso login --profile sso'"):
+        await Chain("sso").keys()
 
 
 async def test_one_caller_asks_for_all(aws_home: Path) -> None:

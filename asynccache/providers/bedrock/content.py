@@ -10,8 +10,8 @@ import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asynccache.errors import InvalidRequestError
-from asynccache.shapes import is_object
 from asynccache.request import Path, path_text
+from asynccache.shapes import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,6 +8,7 @@ How what Converse cannot say is handled:
   pydantic/pydantic-ai#4207, 0xPlaygrounds/rig#1673).
 * Converse has no `tool_choice="none"`. Without tool calls in the history no tools are sent; with some, Bedrock
   refuses a request without tools, so they are sent and the choice is left to the model.
+* For the same reason a history with tool calls but no tools of the request's gets those that it called, by name.
 * User and assistant must take turns: messages in a row with one role become one, tool results first.
 * Bedrock refuses blank text: blank parts are left out, as are assistant messages that hold nothing else.
 """
@@ -21,10 +22,10 @@ from typing import TYPE_CHECKING, Any, final
 import orjson
 
 from asynccache.errors import InvalidRequestError
-from asynccache.shapes import is_array, is_object
 from asynccache.providers.bedrock.content import Block, content_blocks, reasoning_blocks
 from asynccache.providers.bedrock.models import cache_rules
 from asynccache.request import path_text
+from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -177,7 +178,9 @@ def tool_config(request: Request, model: BedrockModel, messages: list[Block]) ->
         InvalidRequestError: a tool that Converse cannot say.
     """
     choice = request.params.get("tool_choice")
-    if not request.tools or (choice == "none" and not _has_tool_blocks(messages)):
+    if not request.tools:
+        return _called_tools(messages)
+    if choice == "none" and not _has_tool_blocks(messages):
         return None
     marks = _Marks(request, model)
     tools: list[Block] = []
@@ -272,6 +275,14 @@ def tool_id(told: str) -> str:
         return told
     short = hashlib.sha256(told.encode()).hexdigest()[:12]
     return f"{_NOT_IN_IDS.sub('_', told)[:51]}_{short}"
+
+
+def _called_tools(messages: list[Block]) -> Block | None:
+    """The tools that the history calls, by name alone: Bedrock takes no tool calls where no tools are told."""
+    blocks = [block for message in messages for block in message["content"]]
+    names = dict.fromkeys(block["toolUse"]["name"] for block in blocks if "toolUse" in block)
+    tools = [{"toolSpec": {"name": name, "inputSchema": {"json": {"type": "object"}}}} for name in names]
+    return {"tools": tools} if tools else None
 
 
 def _has_tool_blocks(messages: list[Block]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, final
 
 import msgspec
@@ -357,9 +358,10 @@ def read_json(data: bytes) -> Mapping[str, Any]:
     Raises:
         InvalidResponseError: it is none.
     """
-    try:
+    told: Any = None
+    with suppress(orjson.JSONDecodeError):
         told = orjson.loads(data)
-    except orjson.JSONDecodeError:
+    if told is None:  # not in the handler: the parser's error holds the whole answer
         told = orjson.loads(mended(data, Any, "Bedrock's"))
     if not is_object(told):
         msg = f"the answer holds a {type(told).__name__} where an object was expected: {excerpt(data)}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
-from importlib.util import find_spec
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, final
@@ -270,8 +269,9 @@ class Chain:
             found = self._source.get_frozen_credentials() if self._source is not None else None
         except (failures.BotoCoreError, failures.ClientError, RuntimeError, OSError, ValueError) as error:
             self._session = self._source = None
+            login = f"; log in with 'aws sso login{self._option()}'" if "SSO" in str(error) else ""
             raise MissingCredentialsError(
-                f"AWS credentials could not be had from botocore's chain: {error}"
+                f"AWS credentials could not be had from botocore's chain: {error}{login}"
             ) from error
         if found is None:
             self._session = None
@@ -282,11 +282,15 @@ class Chain:
         token = Secret(found.token) if found.token else None
         return Keys(Secret(found.access_key), Secret(found.secret_key), token)
 
+    def _option(self) -> str:
+        return "" if self._profile is None else f" --profile {self._profile}"
+
     def _ask_region(self) -> str | None:
         """In a worker thread: the region the profile names."""
-        if find_spec("botocore") is None:
+        try:
+            session = self._botocore_session()
+        except MissingCredentialsError:  # the chain is not installed
             return None
-        session = self._botocore_session()
         try:
             region: str | None = session.get_config_variable("region")
         except import_module("botocore.exceptions").BotoCoreError as error:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from asynccache.errors import APIStatusError, BadRequestError
-from asynccache.shapes import is_object
 from asynccache.providers.statuses import status_error
 from asynccache.secret import redact
+from asynccache.shapes import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,7 +120,9 @@ def _failure(
     if status == 403 and _NO_CACHING.search(message):
         return _caching_refused(message, headers)
     if _SKEW.search(message):
-        message = f"the clock of this machine is off by more than AWS allows (five minutes): {message}"
+        message = f"the clock of this machine is off by more than AWS allows (five minutes), the next request makes good for it: {message}"
+    if kind in _EXPIRED:
+        message = f"these AWS keys have expired; those of a profile are renewed for the next request, others are yours to renew: {message}"
     error = status_error(status, message, code=_class_code(kind, message), headers=headers)
     error.code = kind or error.code
     return error

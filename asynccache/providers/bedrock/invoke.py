@@ -14,9 +14,9 @@ from asynccache.errors import InvalidRequestError, UnsupportedParamsError
 from asynccache.providers.anthropic.encode import encode_body
 from asynccache.providers.anthropic.params import betas
 from asynccache.providers.anthropic.params import check_params as claude_params
-from asynccache.shapes import is_array, is_object
 from asynccache.providers.bedrock.params import check_params, converse_body
 from asynccache.request import path_text
+from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

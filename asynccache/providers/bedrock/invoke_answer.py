@@ -15,11 +15,11 @@ import orjson
 from asynccache.errors import InvalidResponseError, StreamInterruptedError
 from asynccache.events import Finished, ReportedUsage, Started, TextDelta, Unknown
 from asynccache.providers.anthropic.decode import MessagesDecoder
-from asynccache.shapes import is_array, is_object
 from asynccache.providers.bedrock.answer import excerpt
 from asynccache.providers.bedrock.converse_answer import read_json
 from asynccache.providers.bedrock.failures import failure_of_answer
 from asynccache.providers.openai_decode import ChatDecoder
+from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

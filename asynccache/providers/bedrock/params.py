@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from asynccache.errors import InvalidRequestError, UnsupportedParamsError
-from asynccache.providers.anthropic.params import body_params
+from asynccache.providers.anthropic.params import betas, body_params
 from asynccache.providers.anthropic.rules import facts_of
-from asynccache.shapes import is_array, is_object
 from asynccache.providers.bedrock.converse import conversation, takes_tool_choice, tool_config
+from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,8 +219,9 @@ def _model_fields(request: Request, model: BedrockModel, *, has_tools: bool) -> 
         }
     known = _OWN_FIELDS | _ELSEWHERE | _INFERENCE.keys() | _NOT_HERE.keys()
     own = {name: value for name, value in params.items() if name not in known}
-    if "betas" in own and model.is_claude:
-        own["anthropic_beta"] = own.pop("betas")
+    if model.is_claude and (features := betas(request)):
+        own.pop("betas", None)
+        own["anthropic_beta"] = features
     if model.vendor == "amazon" and "top_k" in own:
         own["inferenceConfig"] = {"topK": own.pop("top_k")}  # where Nova reads it
     told = params.get("additionalModelRequestFields")

@@ -87,10 +87,13 @@ class Bedrock:
 
     def _encode(self, request: Request, model: BedrockModel) -> HttpCall:
         headers = {name.lower(): value for name, value in request.extra_headers.items()}
+        request = msgspec.structs.replace(request, extra_headers=headers)
+        headers = {
+            name: value for name, value in headers.items() if name != "anthropic-beta"
+        }  # it stands in the body
         headers["content-type"] = "application/json"
         if model.route == "invoke":
             body = invoke_body(request, model, family_of(model))
-            headers.pop("anthropic-beta", None)  # it stands in the body
             headers |= invoke_headers(request)
             headers["x-amzn-bedrock-accept" if request.stream else "accept"] = "application/json"
         else:
