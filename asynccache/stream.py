@@ -152,6 +152,8 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
             if self._end is not None:
                 if not self._closed:
                     await self._release()
+                if type(self._end) is anyio.EndOfStream:
+                    raise anyio.EndOfStream  # a new one: one that is kept would hold, by its traceback, this stream
                 raise self._end
             await self._pull()
         return ready.popleft()
@@ -199,8 +201,8 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         push = self._push or self._connect()
         try:
             push(await self._source.receive())  # the only await per read
-        except anyio.EndOfStream as end:  # the source's end, or a machine's word that the answer is whole
-            self._end = end
+        except anyio.EndOfStream:  # the source's end, or a machine's word that the answer is whole
+            self._end = anyio.EndOfStream()
             self._flush()
             if self.failed is not None:
                 await self._shut()
