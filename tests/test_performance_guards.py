@@ -179,6 +179,27 @@ async def test_what_was_read_is_not_kept() -> None:
     assert grown / 1_900 <= 110
 
 
+@pytest.mark.parametrize("wire", ["openai", "openai-tools", "anthropic", "converse"])
+async def test_an_answer_leaves_no_garbage(wire: str) -> None:
+    """A whole answer is freed when it is let go: no cycle of ours waits for the collector."""
+    pieces = cut(wire, 20, 4)
+
+    async def read() -> None:
+        async with await open_stream(wire, pieces) as stream:
+            async for _ in stream:
+                pass
+
+    await read()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            await read()
+        assert gc.collect() < 10
+    finally:
+        gc.enable()
+
+
 def calls_of_translation(length: int) -> int:
     text = "What the model says depends on what it was told before. "
     mark = {"type": "ephemeral"}
