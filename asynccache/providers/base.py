@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asynccache.request import Request
     from asynccache.stream import Head, Machine
 
-__all__ = ["CacheRules", "HttpCall", "Provider"]
+__all__ = ["CacheRules", "HttpCall", "Provider", "asks_for_nothing", "json_body"]
 
 
 @final
@@ -115,6 +115,25 @@ class Provider(Protocol):
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
         """The error that an answer with *status* stands for; never raises."""
         ...
+
+
+# Values of OpenAI's parameters that ask for nothing: a provider that does not have the parameter loses nothing.
+_IDLE: dict[str, Any] = {
+    "frequency_penalty": 0,
+    "logit_bias": {},
+    "logprobs": False,
+    "modalities": ["text"],
+    "n": 1,
+    "presence_penalty": 0,
+    "service_tier": "auto",
+    "store": False,
+    "top_logprobs": 0,
+}
+
+
+def asks_for_nothing(name: str, value: Any) -> bool:
+    """Whether parameter *name* with *value* may be left out where a provider does not have it."""
+    return name in _IDLE and value == _IDLE[name]
 
 
 def json_body(value: Any) -> bytes:

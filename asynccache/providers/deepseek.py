@@ -53,15 +53,22 @@ def _adapt(body: dict[str, Any], _request: Request) -> None:
         body.setdefault("thinking", {"type": "disabled"})
     messages = body["messages"]
     for position, message in enumerate(messages):
-        if (
-            message.get("role") == "assistant"
-            and message.get("content") is None
-            and message.get("tool_calls")
-        ):
+        mended = _mended(message)
+        if mended is not message:
             if messages is body["messages"]:
                 messages = list(messages)
-            messages[position] = {**message, "content": ""}  # null is refused on such a turn
+            messages[position] = mended
     body["messages"] = messages
+
+
+def _mended(message: Any) -> Any:
+    """*message* as DeepSeek takes it: it knows no developer, and no null beside tool calls."""
+    role = message.get("role")
+    if role == "developer":
+        return {**message, "role": "system"}
+    if role == "assistant" and message.get("content") is None and message.get("tool_calls"):
+        return {**message, "content": ""}
+    return message
 
 
 provider = OpenAIChat(

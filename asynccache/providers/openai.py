@@ -11,7 +11,7 @@ import msgspec
 
 from asynccache.errors import InvalidResponseError, UnsupportedParamsError
 from asynccache.providers.access import caller_headers, find_base, find_key
-from asynccache.providers.base import CacheRules, HttpCall, json_body
+from asynccache.providers.base import CacheRules, HttpCall, asks_for_nothing, json_body
 from asynccache.providers.openai_decode import ChatDecoder
 from asynccache.providers.statuses import error_from_body
 from asynccache.request import path_text
@@ -158,9 +158,10 @@ class OpenAIChat(msgspec.Struct, frozen=True):
         unknown = [name for name in request.params if name not in known]
         if not unknown:
             return request
-        if not request.drop_params:
+        wanted = [name for name in unknown if not asks_for_nothing(name, request.params[name])]
+        if wanted and not request.drop_params:
             msg = (
-                f"{self.name} has no parameter {', '.join(map(repr, unknown))}; drop_params=True leaves it out, "
+                f"{self.name} has no parameter {', '.join(map(repr, wanted))}; drop_params=True leaves it out, "
                 f"extra_body={{...}} sends it all the same"
             )
             raise UnsupportedParamsError(msg, provider=self.name, model=request.model)
@@ -173,6 +174,8 @@ class OpenAIChat(msgspec.Struct, frozen=True):
         if request.tools is not None:
             body["tools"] = [_tool(tool) for tool in request.tools]
         body.update(request.params)
+        if is_object(body.get("tool_choice")):
+            body["tool_choice"] = _tool_choice(body["tool_choice"])
         if request.stream:
             body["stream"] = True
             body["stream_options"] = {**(request.params.get("stream_options") or {}), "include_usage": True}
@@ -263,6 +266,17 @@ def _tool(tool: Any) -> Any:
             function["description"] = tool["description"]
         return {"type": "function", "function": function}
     return tool
+
+
+_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+
+
+def _tool_choice(choice: Mapping[str, Any]) -> Any:
+    """A choice of a tool in Anthropic's spelling as OpenAI's; any other as it is."""
+    kind = choice.get("type")
+    if kind == "tool":
+        return {"type": "function", "function": {"name": choice.get("name")}}
+    return _CHOICES.get(kind, choice) if isinstance(kind, str) else choice
 
 
 def _openai_rules(request: Request, profile: ChatProfile) -> CacheRules:

@@ -9,6 +9,7 @@ import msgspec
 from asynccache.errors import InvalidRequestError, UnsupportedParamsError
 from asynccache.providers.anthropic.rules import ModelFacts, facts_of
 from asynccache.providers.anthropic.tools import tool_choice
+from asynccache.providers.base import asks_for_nothing
 from asynccache.shapes import is_object
 
 if TYPE_CHECKING:
@@ -58,17 +59,6 @@ _TRANSLATED = frozenset(
         "user",
     ]
 )
-# Values that ask for nothing; with them, a parameter that Anthropic does not have is no loss.
-_IDLE: dict[str, Any] = {
-    "frequency_penalty": 0,
-    "logit_bias": {},
-    "logprobs": False,
-    "modalities": ["text"],
-    "n": 1,
-    "presence_penalty": 0,
-    "store": False,
-    "top_logprobs": 0,
-}
 _SAMPLING = {"temperature": 1, "top_p": 1, "top_k": None}
 _SERVICE_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 _EFFORTS = {
@@ -89,7 +79,6 @@ _REMEDIES = {
     "web_search_options": "use a tool of type 'web_search_20250305'",
     "response_format": "use {'type': 'json_schema', 'json_schema': {'schema': ...}}",
     "metadata": "its one field is 'user_id'",
-    "reasoning_effort": "the least that the model does is 'low'",
 }
 
 
@@ -103,14 +92,13 @@ def check_params(request: Request) -> Request:
     refused: list[str] = []
     kept: dict[str, Any] = {}
     for name, value in request.params.items():
-        if name in _IDLE and value == _IDLE[name]:
-            continue
-        if _is_refused(name, value, facts):
-            refused.append(name)
-        else:
+        if not _is_refused(name, value, facts):
             kept[name] = value
+        elif not asks_for_nothing(name, value):
+            refused.append(name)
     if refused and not request.drop_params:
-        hints = [f"; {name}: {_REMEDIES[name]}" for name in refused if name in _REMEDIES]
+        remedies = ((name, _remedy(name, request.params[name])) for name in refused)
+        hints = [f"; {name}: {remedy}" for name, remedy in remedies if remedy]
         asked = ", ".join(f"{name}={request.params[name]!r:.60}" for name in refused)
         msg = (
             f"{request.provider} cannot take {asked} for {request.model_id!r}{''.join(hints)}; drop_params=True leaves "
@@ -120,6 +108,12 @@ def check_params(request: Request) -> Request:
     if len(kept) == len(request.params):
         return request
     return msgspec.structs.replace(request, params=kept)
+
+
+def _remedy(name: str, value: Any) -> str | None:
+    if name == "reasoning_effort":
+        return "the least that the model does is 'low'" if value == "none" else "the model does not reason"
+    return _REMEDIES.get(name)
 
 
 def _is_refused(name: str, value: Any, facts: ModelFacts) -> bool:
