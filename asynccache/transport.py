@@ -48,6 +48,7 @@ _MAX_ERROR_BODY = 64 * 1024
 _DRAIN = 0.1  # seconds that a connection may take to end after the answer did
 _ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate", "br", "zstd"})  # what aiohttp unpacks
 _LARGE = 1024 * 1024  # bytes of a body that aiohttp wants to send piece by piece
+_READ_AHEAD = 64 * 1024  # bytes; a reader who stalls costs a few times that, and then the server is held back
 _MAX_LINE = 32 * 1024  # of an answer's header
 
 
@@ -137,6 +138,7 @@ class Transport:
                 skip_auto_headers=("User-Agent", "Accept-Encoding"),
                 max_line_size=_MAX_LINE,
                 max_field_size=_MAX_LINE,
+                read_bufsize=_READ_AHEAD,
             )
         if loop is not self._loop:
             msg = "this Client belongs to another event loop; make one Client per loop, or use acompletion()"
@@ -183,10 +185,14 @@ class Transport:
             raise limit.error(f"{_host(call.url)} has not begun to answer") from None
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             places.release()
-            raise _connection_error(exc, call) from exc
+            broken = exc
         except BaseException:
             places.release()
             raise
+        # Raised out here, as some of aiohttp's errors hold the request's headers, and the key among them.
+        raise _connection_error(broken, call) from (
+            None if isinstance(broken, aiohttp.ClientResponseError) else broken
+        )
 
     async def _answer(
         self,

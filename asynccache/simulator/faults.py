@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .server import Simulator
 
+_LINGER = 0.3  # seconds
 _HOP = ("connection", "transfer-encoding", "content-length", "keep-alive")
 
 
@@ -131,7 +132,9 @@ class Faults:
         try:
             await asyncio.wait({play, watch}, return_when=asyncio.FIRST_COMPLETED)
             if fault.refuse_early:
-                return await play, b""
+                await play
+                await asyncio.sleep(_LINGER)  # a reset would overtake the answer
+                return False, b""
             if not play.done():
                 closed(record, "client")
                 return False, b""

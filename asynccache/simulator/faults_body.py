@@ -63,10 +63,12 @@ class EventSplitter:
 def told_usage(event: bytes) -> dict[str, Any] | None:
     """The usage object that an event tells, whatever its wire."""
     begin = event.find(b"{")
-    while begin >= 0:
+    for _ in range(4):  # a brace among a frame's headers is not the beginning of its JSON
+        if begin < 0:
+            break
         try:
             body = obj(json.JSONDecoder().raw_decode(event[begin:].decode("utf-8", "replace"))[0])
-        except ValueError:
+        except (ValueError, RecursionError):
             begin = event.find(b"{", begin + 1)
             continue
         packed = body.get("bytes")

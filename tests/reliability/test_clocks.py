@@ -7,7 +7,6 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +178,7 @@ async def test_connection_that_nobody_accepts(rig: Rig) -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate that nobody has signed but itself."""
     folder = tmp_path_factory.mktemp("tls")
     made = subprocess.run(
@@ -189,7 +188,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )  # fmt: skip
     if made.returncode:
         pytest.skip("no openssl to make a certificate with")
-    yield folder
+    return folder
 
 
 async def test_certificate_of_nobody(rig: Rig, certificate: Path) -> None:

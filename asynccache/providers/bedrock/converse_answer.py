@@ -128,6 +128,7 @@ class ConverseReader:
         self._dialect = dialect
         self._started = False
         self._stopped = False
+        self._counted = False
         self._blocks: dict[int, _Block] = {}
         self._calls = 0
         self._rank = _REASONING
@@ -182,12 +183,14 @@ class ConverseReader:
         self._message_stop(told, data, emit)
         self.done = True
 
-    def finish(self, _emit: Emit[Event]) -> None:
-        """The stream has ended; without `metadata` the usage stays untold, which is no error."""
+    def finish(self, emit: Emit[Event]) -> None:
+        """The stream has ended; without `metadata` the usage is partial, which is no error."""
         if not self._stopped:
             what = "messageStop is missing" if self._started else "it was empty"
             msg = f"the stream ended before the answer did: {what}"
             raise StreamInterruptedError(msg)
+        if not self._counted:
+            emit(Usage(source="partial"))
 
     def _start(self, raw: bytes, emit: Emit[Event]) -> None:
         if not self._started:
@@ -341,6 +344,7 @@ class ConverseReader:
             emit(Started(id=self._id, model=self._model, service_tier=tier))
         usage = told.get("usage")
         if is_object(usage):
+            self._counted = True
             emit(ReportedUsage(usage, self._dialect(usage)))
         for name in ("trace", "performanceConfig"):
             if told.get(name) is not None:

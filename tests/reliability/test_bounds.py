@@ -1,0 +1,182 @@
+"""Memory has bounds and time is linear, whatever a server sends. Guarantee 11."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from asynccache import Client
+from asynccache.errors import APIConnectionError, AsyncCacheError, ResponseTooLargeError
+from asynccache.providers.bedrock.frames import FrameDecoder
+from asynccache.simulator.bedrock_frames import event_frame
+from asynccache.sse import SSEDecoder
+
+from ..scripted import SSE as HEAD
+from ..scripted import chunked, event, scripted
+from .rig import BOTH, WIRES, Rig
+from .rig import SSE as SSE_WIRES
+
+MIB = 1024 * 1024
+
+
+def resident() -> int:
+    pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+    return pages * 4096
+
+
+class Watch:
+    """The most memory, and the longest pause of the loop, while it runs."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self.lag = 0.0
+
+    async def __aenter__(self) -> Self:
+        gc.collect()
+        self.before = resident()
+        self.task = asyncio.ensure_future(self._look())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    async def _look(self) -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.005)
+            self.lag = max(self.lag, time.perf_counter() - before - 0.005)
+            self.most = max(self.most, resident() - self.before)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("wire", SSE_WIRES)
+@pytest.mark.parametrize(
+    "fault", [{"end": "flood"}, {"end": "bomb", "encoding": "gzip"}], ids=["line", "bomb"]
+)
+async def test_event_without_an_end(rig: Rig, wire: str, fault: dict[str, Any]) -> None:
+    """One endless line, and the same packed a thousandfold: an error at 16 MiB, < 48 MB, the loop runs on."""
+    async with Watch() as watch:
+        outcome = await rig.ask(wire, fault={"cut_event": 3, **fault})
+    assert isinstance(outcome.error, ResponseTooLargeError)
+    assert "max_event_bytes" in str(outcome.error)
+    assert watch.most < 48 * MIB
+    assert watch.lag < 0.25  # 0.1 on a machine of its own
+    assert len(outcome.usages) == 1
+    await rig.settled()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("wire", SSE_WIRES)
+async def test_event_of_64_mib(rig: Rig, wire: str) -> None:
+    """A body over 64 MiB is refused where it passes them, also where every event is small enough."""
+    async with Client(max_retries=0, max_body_bytes=MIB) as client:
+        for stream in BOTH:
+            outcome = await rig.ask(wire, client=client, stream=stream, fault={"event_size": 2 * MIB})
+            assert isinstance(outcome.error, ResponseTooLargeError), outcome
+            assert "max_body_bytes" in str(outcome.error)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("wire", WIRES)
+async def test_the_limits_can_be_set(rig: Rig, wire: str) -> None:
+    """`Client(max_event_bytes=...)` is the limit that the error names, on every wire."""
+    rig.sim.settings = type(rig.sim.settings)(answer="x" * 10)
+    async with Client(max_retries=0, max_event_bytes=100) as client:
+        outcome = await rig.ask(wire, client=client, fault={"split": 50})
+    assert isinstance(outcome.error, ResponseTooLargeError)
+    assert "max_event_bytes" in str(outcome.error)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("wire", SSE_WIRES)
+async def test_packed_body_of_one_piece(rig: Rig, wire: str) -> None:
+    """A bomb where one JSON body was expected stops at 64 MiB unpacked."""
+    async with Watch() as watch:
+        outcome = await rig.ask(wire, stream=False, fault={"cut_event": 0, "end": "bomb", "encoding": "gzip"})
+    assert isinstance(outcome.error, ResponseTooLargeError)
+    assert watch.most < 96 * MIB  # the body itself may be 64
+    await rig.settled()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("wire", WIRES)
+async def test_flood_of_headers(rig: Rig, wire: str) -> None:
+    """Row 60: 400 headers of 4 KB are an error of ours; they are not kept."""
+    async with Watch() as watch:
+        outcome = await rig.ask(wire, fault={"header_flood": 400})
+    assert isinstance(outcome.error, APIConnectionError)
+    assert watch.most < 16 * MIB
+    assert "ffff" * 100 not in str(outcome.error)
+
+
+def seconds(make: Any, blob: bytes, step: int) -> float:
+    decoder = make()
+    begun = time.perf_counter()
+    for at in range(0, len(blob), step):
+        decoder.feed(blob[at : at + step], lambda _: None)
+    return time.perf_counter() - begun
+
+
+@pytest.mark.parametrize("eol", [b"\n", b"\r\n", b"\r"])
+def test_time_is_linear_in_events(eol: bytes) -> None:
+    """Four times the bytes in 4 KB reads take about four times as long: one event of 15 MB, and many lines."""
+    for line in (b"data: " + b"x" * 1000 + eol, b"data:x" + eol, b": c" + eol, b"x" * 1000):
+        small = (b"data: a" + eol + line * (MIB // len(line)))[:MIB]
+        large = (b"data: a" + eol + line * (4 * MIB // len(line)))[: 4 * MIB]
+        base = min(seconds(SSEDecoder, small, 4096) for _ in range(3))
+        assert seconds(SSEDecoder, large, 4096) < 12 * base + 0.05
+    assert seconds(SSEDecoder, b"data: " + b"x" * (15 * MIB), 4096) < 2.0
+
+
+def test_time_is_linear_in_frames() -> None:
+    """One frame of 15 MB in 4 KB reads, and thousands of small ones, are read in linear time."""
+    blob = event_frame("x", {"pad": "x" * (15 * MIB)})
+    assert seconds(FrameDecoder, blob, 4096) < 2.0
+    assert seconds(FrameDecoder, event_frame("x", {"pad": "x"}) * 20000, 4096) < 2.0
+
+
+@pytest.mark.anyio
+async def test_stalled_readers() -> None:
+    """Row 76: a reader who does not read costs 1 MiB at most; the server is held back."""
+    piece = chunked(event("x" * 60) * 64)
+    readers = 20
+    async with scripted([HEAD, *[piece] * 3000, -1.0]) as server, Client(max_retries=0) as client:
+        streams = []
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            for _ in range(readers):
+                stream = await client.acompletion(
+                    "openai/m",
+                    [{"role": "user", "content": "x"}],
+                    stream=True,
+                    api_key="k",
+                    api_base=server.base,
+                )
+                await stream.__anext__()
+                streams.append(stream)
+            await asyncio.sleep(0.5)
+            now, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        for stream in streams:
+            await stream.aclose()
+    assert (now - before) / readers < MIB
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("wire", WIRES)
+async def test_json_nested_without_end(rig: Rig, wire: str) -> None:
+    """A body, and an event, of 50,000 open brackets is an error of ours, not a `RecursionError`."""
+    for text in ("[" * 50_000, '{"a":' * 20_000, '{"choices":' + "[" * 50_000):
+        for stream, kind in ((False, "application/json"), (True, "text/event-stream")):
+            body = f"data: {text}\n\n" if stream else text
+            outcome = await rig.ask(wire, stream=stream, fault={"body": body, "content_type": kind})
+            assert isinstance(outcome.error, AsyncCacheError)

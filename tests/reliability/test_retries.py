@@ -1,0 +1,132 @@
+"""Attempts are counted, pauses are those that were asked for, nothing is said twice. Guarantee 12."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from asynccache import Client
+from asynccache.errors import APIStatusError, RateLimitError, RedirectRefusedError, StreamInterruptedError
+from asynccache.simulator import Simulator
+
+from .rig import BOTH, WIRES, Rig
+
+pytestmark = pytest.mark.anyio
+
+ERROR = '{"error":{"message":"slow down","type":"x","code":"rate_limit_exceeded"}}'
+
+
+def refused(status: int, **headers: str) -> dict[str, Any]:
+    return {"status": status, "body": ERROR, "headers": headers, "times": 1}
+
+
+async def test_pauses_that_were_asked_for(rig: Rig) -> None:
+    """Row 52: seconds, milliseconds and a date are waited for, 5 % over at most and never less."""
+
+    async def wait(number: int, least: float, most: float, **headers: str) -> None:
+        async with Client(max_retries=1) as client:
+            begun = time.monotonic()
+            reply = await client.acompletion(
+                **rig.arguments("openai", fault=refused(429, **headers, x=str(number)))
+            )
+            took = time.monotonic() - begun
+        assert reply.choices[0].message.content
+        assert least <= took <= most + 0.15, headers
+
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(wait(1, 1.0, 1.05, **{"retry-after": "1"}))
+        group.create_task(wait(2, 0.4, 0.42, **{"retry-after-ms": "400"}))
+        group.create_task(wait(3, 0.9, 2.1, **{"retry-after": date}))
+        group.create_task(wait(4, 1.5, 1.58, **{"retry-after": "1.5"}))
+
+
+async def test_an_hour_is_not_waited_for(rig: Rig) -> None:
+    """Row 53: asked to wait an hour the call fails at once, and says how long was asked."""
+    async with Client(max_retries=3) as client:
+        outcome = await rig.ask("openai", client=client, fault=refused(429, **{"retry-after": "3600"}))
+    assert isinstance(outcome.error, RateLimitError)
+    assert outcome.error.retry_after == 3600
+    assert outcome.took < 0.1
+    assert len(outcome.usages) == 1
+
+
+@pytest.mark.parametrize(
+    "told", ["-1", "0", "nan", "inf", "soon", "Wed, 21 Oct 2015 07:28:00 GMT", "1e400", ""]
+)
+async def test_pauses_that_make_no_sense(rig: Rig, told: str) -> None:
+    """Row 54: a pause that is none leaves the choice to the client: one more attempt, soon."""
+    async with Client(max_retries=1) as client:
+        outcome = await rig.ask("openai", client=client, fault=refused(429, **{"retry-after": told}))
+    assert outcome.error is None
+    assert outcome.took < 2
+    assert len(outcome.usages) == 2
+
+
+async def test_attempts_in_all(rig: Rig) -> None:
+    """Rows 55, 56: 1 + max_retries attempts on what may pass, one on what will not; on every wire."""
+
+    async def count(wire: str, status: int, stream: bool, wanted: int) -> None:
+        async with Client(max_retries=2) as client:
+            usages: list[Any] = []
+            with pytest.raises(APIStatusError) as caught:
+                asked = rig.arguments(wire, scenario={"status": status}, on_usage=usages.append)
+                await client.acompletion(**asked, stream=stream)
+        assert caught.value.status_code == status
+        assert len(usages) == wanted, (wire, status)
+
+    async with asyncio.TaskGroup() as group:
+        for wire in WIRES:
+            for status in (500, 503, 429):
+                group.create_task(count(wire, status, status == 500, 3))
+            for status in (400, 401, 403, 404, 413, 422):
+                group.create_task(count(wire, status, status in {400, 404}, 1))
+    assert len(rig.faults.log) == len(WIRES) * (3 * 3 + 6)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_nothing_is_said_twice(rig: Rig, wire: str) -> None:
+    """Row 61: after the first content a failure is a failure: one attempt, whatever `max_retries` says."""
+    async with Client(max_retries=5) as client:
+        outcome = await rig.ask(wire, client=client, fault={"cut_event": 6, "end": "rst", "times": 1})
+    assert isinstance(outcome.error, StreamInterruptedError)
+    assert len(rig.faults.log) == len(outcome.usages) == 1
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects(rig: Rig, wire: str, status: int) -> None:
+    """Row 58: a redirect is refused, once; neither key nor prompt go to the second place."""
+    async with Simulator() as other, Client(max_retries=3) as client:
+        for stream in BOTH:
+            fault = {"status": status, "body": "", "headers": {"location": other.openai_base}}
+            outcome = await rig.ask(wire, client=client, stream=stream, fault=fault)
+            assert isinstance(outcome.error, RedirectRefusedError)
+            assert len(outcome.usages) == 1
+        assert not other.log
+
+
+async def test_early_refusal_of_a_large_upload(rig: Rig) -> None:
+    """Row 59: 413 before the body was read is heard at once, and nothing hangs on the upload."""
+    message = [{"role": "user", "content": "x" * 8_000_000}]
+    for wire in WIRES:
+        fault = {"status": 413, "body": ERROR, "refuse_early": True}
+        outcome = await rig.ask(wire, fault=fault, messages=message)
+        assert outcome.error is not None
+        assert outcome.took < 1.5
+        assert len(outcome.usages) == 1
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_page_of_a_gateway(rig: Rig, wire: str) -> None:
+    """Row 57: 502 with a page keeps its status and a short message; no tag of it is shown at length."""
+    page = "<html><body>" + "<p>Bad gateway</p>" * 10_000
+    outcome = await rig.ask(wire, fault={"status": 502, "body": page, "content_type": "text/html"})
+    assert isinstance(outcome.error, APIStatusError)
+    assert outcome.error.status_code == 502
+    assert len(str(outcome.error)) < 1024
