@@ -108,7 +108,7 @@ async def test_without_metadata_the_answer_is_whole_and_its_usage_is_not() -> No
     heard = await stream(HELLO + STOP)
     assert heard.error is None
     assert heard.completion.choices[0].finish_reason == "stop"
-    assert heard.usage.source == "missing"
+    assert heard.usage.source == "partial"
     assert heard.usage.prompt_tokens is None
 
 
@@ -670,3 +670,13 @@ async def test_parity(row: dict[str, Any], streamed: bool) -> None:
 def test_the_parity_rows_are_here() -> None:
     """All eleven of Bedrock's rows are read."""
     assert len(_parity()) in {0, 11}
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"<html>no</html>", HELLO, HELLO + b"\xff" * 40, b'{"message":"no"}', b"\0\0"]
+)
+async def test_every_failure_names_its_request(sent: bytes) -> None:
+    """AWS's support asks for the id: cut, damaged and foreign answers carry it, not refusals alone."""
+    heard = await stream(sent)
+    assert heard.error is not None
+    assert heard.error.request_id == "r-1"

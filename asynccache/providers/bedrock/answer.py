@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Protocol, final
 import anyio
 import orjson
 
-from asynccache.errors import InvalidResponseError, ResponseTooLargeError, StreamInterruptedError
+from asynccache.errors import (
+    AsyncCacheError,
+    InvalidResponseError,
+    ResponseTooLargeError,
+    StreamInterruptedError,
+)
 from asynccache.events import Unknown
 from asynccache.providers.bedrock.failures import failure_of_type
 from asynccache.providers.bedrock.frames import (
@@ -80,6 +85,13 @@ class AnswerDecoder:
             APIStatusError: the stream says that something failed.
             InvalidResponseError: a frame is damaged; nothing after it is trusted.
         """
+        try:
+            self._feed(chunk, emit)
+        except AsyncCacheError as error:
+            error.request_id = error.request_id or self._head.request_id
+            raise
+
+    def _feed(self, chunk: bytes, emit: Emit[Event]) -> None:
         frames = self._frames
         if frames is None:
             if self._parts or not self._is_framed(chunk[:1]):
@@ -107,6 +119,13 @@ class AnswerDecoder:
             StreamInterruptedError: the answer is not.
             InvalidResponseError: it is no answer of Bedrock's.
         """
+        try:
+            self._flush(emit)
+        except AsyncCacheError as error:
+            error.request_id = error.request_id or self._head.request_id
+            raise
+
+    def _flush(self, emit: Emit[Event]) -> None:
         if self._reader.done:
             return
         if self._frames is None:

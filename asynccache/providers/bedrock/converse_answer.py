@@ -21,6 +21,7 @@ from asynccache.events import (
     TextDelta,
     ToolCallFragment,
     Unknown,
+    Usage,
 )
 from asynccache.providers.bedrock.answer import excerpt
 from asynccache.providers.bedrock.failures import failure_of_answer
