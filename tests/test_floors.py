@@ -15,7 +15,7 @@ FLOORS = {
     "cli": 8, "testing": 8,
     "proxy": 7, "simulator": 7,
     "calls": 6, "client": 6, "arguments": 6, "completion_stream": 6, "answer_cost": 6,
-    "retry": 5, "transport": 5, "cache_control": 5, "usage": 5, "pricing": 5, "chunks": 5, "aggregate": 5, "inline_urls": 5,
+    "retry": 5, "transport": 5, "cache_control": 5, "usage": 5, "pricing": 5, "chunks": 5, "aggregate": 5, "inline_urls": 5, "tracing": 5,
     "providers": 4,
     "sse": 3, "pipeline": 3,
     "stream": 2,
@@ -24,8 +24,10 @@ FLOORS = {
 }  # fmt: skip
 # Floors whose rooms are parts of one idea and may know each other.
 SHARED_FLOORS = {0, 6}
-# Parts of the translation stage, in files of their own.
-ROOM_OF = dict.fromkeys(("cache_injection", "cache_marks", "cache_plan"), "cache_control")
+# Parts of a stage, in files of their own.
+ROOM_OF = dict.fromkeys(("cache_injection", "cache_marks", "cache_plan"), "cache_control") | {
+    "tracing_content": "tracing"
+}
 
 
 def room_of(module: str) -> str | None:
