@@ -55,7 +55,7 @@ class _Answer:
     """What one of the answers has come to so far; pieces are joined once, at the end."""
 
     __slots__ = (
-        "audio", "blocks", "calls", "citations", "finish", "logprobs", "native", "provider_blocks", "reasoning",
+        "audio", "blocks", "calls", "citations", "finish", "legacy", "logprobs", "native", "provider_blocks", "reasoning",
         "refusal", "text",
     )  # fmt: skip
 
@@ -65,6 +65,7 @@ class _Answer:
         self.refusal: list[str] = []
         self.blocks: dict[int, tuple[list[str], list[str]] | dict[str, Any]] = {}  # thinking, by position
         self.calls: dict[int, tuple[list[str], list[str], list[str]]] = {}  # id, name, arguments
+        self.legacy: tuple[list[str], list[str]] | None = None  # name, arguments
         self.citations: list[Any] = []
         self.provider_blocks: list[dict[str, Any]] | None = None
         self.audio: dict[str, Any] | None = None
@@ -73,24 +74,24 @@ class _Answer:
         self.native: str | None = None
 
     def choice(self, index: int, *, whole: bool) -> Choice:
-        calls = None
-        if self.calls and (whole or self.finish is not None):  # half a call is never handed out as a call
+        calls, function_call = None, None
+        if whole or self.finish is not None:  # half a call is never handed out as a call
+            function_call = None if self.legacy is None else _function(*self.legacy)
             calls = [
-                ToolCall(
-                    id="".join(ids), function=Function(name="".join(names), arguments="".join(arguments))
-                )
+                ToolCall(id="".join(ids), function=_function(names, arguments))
                 for _, (ids, names, arguments) in sorted(self.calls.items())
             ]
         text = "".join(self.text)
         message = Message(
-            content=text if text or not (calls or self.refusal) else None,
-            tool_calls=calls,
+            content=text if text or not (calls or function_call or self.refusal) else None,
+            tool_calls=calls or None,
             refusal="".join(self.refusal) or None,
             reasoning_content="".join(self.reasoning) or None,
             thinking_blocks=self._thinking() or None,
             citations=self.citations or None,
             provider_blocks=self.provider_blocks,
             audio=self.audio,
+            function_call=function_call,
         )
         return Choice(
             index=index,
@@ -198,6 +199,12 @@ class Aggregator:
 
     def _call(self, event: ToolCallFragment) -> None:
         answer = self._answer(event.index)
+        if event.legacy:
+            if answer.legacy is None:
+                answer.legacy = ([], [])
+            answer.legacy[0].append(event.name or "")
+            answer.legacy[1].append(event.arguments)
+            return
         call = answer.calls.get(event.call)
         if call is None:
             call = answer.calls[event.call] = ([], [], [])
@@ -265,6 +272,10 @@ class Aggregator:
         Unknown: _unknown,
         ReportedUsage: _reported,
     }
+
+
+def _function(names: list[str], arguments: list[str]) -> Function:
+    return Function(name="".join(names), arguments="".join(arguments))
 
 
 def _parsed(raw: Any) -> Any:

@@ -116,6 +116,8 @@ def _redacted(event: RedactedReasoning) -> tuple[Delta, int]:
 
 def _call(event: ToolCallFragment) -> tuple[Delta, int]:
     function = FunctionDelta(name=event.name, arguments=event.arguments)
+    if event.legacy:
+        return Delta(function_call=function), event.index
     kind: Literal["function"] | None = "function" if event.id is not None else None
     return Delta(
         tool_calls=[ToolCallDelta(index=event.call, id=event.id, function=function, type=kind)]

@@ -108,6 +108,8 @@ class ToolCallFragment(msgspec.Struct, frozen=True, gc=False):
     arguments: str = ""
     index: int = 0
     raw: bytes | None = None
+    legacy: bool = False
+    """Whether it is OpenAI's former ``function_call``: one call, without an id."""
 
 
 @final

@@ -308,6 +308,8 @@ class Message(Mapped, frozen=True, kw_only=True):
     """The whole answer in the provider's own blocks and order, where the fields above cannot say it; sent
     back as they are when the message is put into ``messages`` again."""
     audio: Any = None
+    function_call: Function | None = None
+    """The former spelling of a tool call, where the caller asked with ``functions``."""
 
     def to_dict(self) -> dict[str, Any]:
         """OpenAI's message; fields beyond ``role`` and ``content`` only where they hold something."""
@@ -393,6 +395,7 @@ class Delta(Mapped, frozen=True, gc=False):
     citations: list[Any] | None = None
     provider_blocks: list[dict[str, Any]] | None = None
     audio: Any = None
+    function_call: FunctionDelta | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Only what this chunk brings."""

@@ -354,9 +354,13 @@ class ChatDecoder:
         if message.refusal:
             self._progress = True
             self._emit(RefusalDelta(_text(message.refusal), index, raw))
-        if message.function_call is not None:
+        if (legacy := message.function_call) is not None and (legacy.name or legacy.arguments):
             self._progress = True
-            self._call(_Call(index=0, function=message.function_call), index, raw)
+            self._emit(
+                ToolCallFragment(
+                    0, None, _text(legacy.name) or None, _text(legacy.arguments), index, raw, True
+                )
+            )
         if message.annotations:
             for annotation in message.annotations:
                 self._emit(CitationDelta(annotation, index, raw))
