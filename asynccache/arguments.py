@@ -99,7 +99,7 @@ def full_model(given: Any, provider: str | None = None) -> str:
     if found is not None and found in names():
         return f"{found}/{model}"
     if slash:
-        near = difflib.get_close_matches(prefix.lower(), names(), n=1)
+        near = difflib.get_close_matches(prefix.lower(), names(), n=1, cutoff=0.7)
         hint = f"; did you mean '{near[0]}/{rest}'?" if near else ";"
         msg = f"no provider named {prefix!r} (model={model!r}){hint} Known: {', '.join(names())}"
         raise UnknownProviderError(msg, provider=prefix, model=model)

@@ -42,7 +42,7 @@ def get(name: str) -> Provider:
     if name in ROWS:
         return compatible(name)
     if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name.lower(), names(), n=1, cutoff=0.7)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         msg = f"no provider named {name!r}{hint} Known: {', '.join(names())}"
         raise UnknownProviderError(msg, provider=name)
