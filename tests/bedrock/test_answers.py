@@ -508,6 +508,25 @@ async def test_metrics_alone_are_no_event_of_claudes() -> None:
         ("meta.llama3-1-70b-instruct-v1:0", [{"generation": "Hi", "stop_reason": "stop"}]),
         ("amazon.titan-text-express-v1", [{"outputText": "Hi", "completionReason": "FINISH"}]),
         ("mistral.mistral-7b-instruct-v0:2", [{"outputs": [{"text": "Hi", "stop_reason": "stop"}]}]),
+        ("deepseek.r1-v1:0", [{"choices": [{"text": "Hi", "stop_reason": "stop"}]}]),
+        (
+            "cohere.command-light-text-v14",
+            [{"text": "Hi"}, {"is_finished": True, "finish_reason": "COMPLETE"}],
+        ),
+        (
+            "cohere.command-r-v1:0",
+            [
+                {"event_type": "stream-start", "is_finished": False},
+                {"event_type": "text-generation", "text": "H", "is_finished": False},
+                {"event_type": "text-generation", "text": "i", "is_finished": False},
+                {
+                    "event_type": "stream-end",
+                    "is_finished": True,
+                    "finish_reason": "COMPLETE",
+                    "response": {"text": "Hi", "chat_history": []},
+                },
+            ],
+        ),
         (
             "openai.gpt-oss-20b-1:0",
             [
@@ -530,7 +549,10 @@ async def test_other_families_count_by_bedrocks_metrics(model: str, events: list
     assert (heard.usage.prompt_tokens, heard.usage.completion_tokens) == (4, 2)
 
     unfinished = orjson.loads(
-        orjson.dumps(events[0]).replace(b'"stop"', b"null").replace(b'"FINISH"', b"null")
+        orjson.dumps(events[-1])
+        .replace(b'"stop"', b"null")
+        .replace(b'"FINISH"', b"null")
+        .replace(b'"COMPLETE"', b"null")
     )
     cut = await stream(chunk(unfinished), model=f"bedrock/invoke/{model}")
     assert type(cut.error) is StreamInterruptedError

@@ -138,6 +138,29 @@ def test_chat_families() -> None:
                 "textGenerationConfig": {"maxTokenCount": 5, "temperature": 0},
             },
         ),
+        (
+            "cohere.command-r-plus-v1:0",
+            {
+                "message": "q",
+                "chat_history": [{"role": "USER", "message": "hi"}, {"role": "CHATBOT", "message": "yo"}],
+                "preamble": "S",
+                "max_tokens": 5,
+                "temperature": 0,
+            },
+        ),
+        (
+            "cohere.command-light-text-v14",
+            {"prompt": "S\nUser: hi\nBot: yo\nUser: q\nBot:", "max_tokens": 5, "temperature": 0},
+        ),
+        (
+            "us.deepseek.r1-v1:0",
+            {
+                "prompt": "<\uff5cbegin\u2581of\u2581sentence\uff5c>S<\uff5cUser\uff5c>hi<\uff5cAssistant\uff5c>yo<\uff5cend\u2581of\u2581sentence\uff5c>"
+                "<\uff5cUser\uff5c>q<\uff5cAssistant\uff5c><think>\n",
+                "max_tokens": 5,
+                "temperature": 0,
+            },
+        ),
     ],
 )
 def test_prompt_families(model: str, want: dict[str, Any]) -> None:
@@ -151,6 +174,17 @@ def test_a_lone_question_to_titan_goes_as_it_is() -> None:
         "inputText": "hi",
         "textGenerationConfig": {"stopSequences": ["x"]},
     }
+
+
+def test_cohere_in_its_own_words() -> None:
+    """A lone question has no history; parameters have Cohere's names; the older models are told that they stream."""
+    assert body("cohere.command-r-v1:0", top_p=0.5, stop="x", seed=1) == {
+        "message": "hi",
+        "p": 0.5,
+        "stop_sequences": ["x"],
+        "seed": 1,
+    }
+    assert body("cohere.command-text-v14", stream=True) == {"prompt": "hi", "stream": True}
 
 
 def test_what_prompt_families_cannot_say() -> None:

@@ -28,7 +28,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Family", "family_of", "reader_of"]
 
-Family: TypeAlias = Literal["claude", "nova", "openai", "llama2", "llama3", "llama4", "mistral", "titan"]
+Family: TypeAlias = Literal[
+    "claude",
+    "cohere",
+    "command",
+    "deepseek",
+    "llama2",
+    "llama3",
+    "llama4",
+    "mistral",
+    "nova",
+    "openai",
+    "titan",
+]
 
 # The first row that fits a model's vendor and name.
 _ROWS: tuple[tuple[str, str, Family], ...] = (
@@ -41,6 +53,9 @@ _ROWS: tuple[tuple[str, str, Family], ...] = (
     ("meta", r"llama", "llama4"),
     ("mistral", r"(?:mistral-7b|mixtral-8x7b|mistral-small-2402|mistral-large-2402)", "mistral"),
     ("ai21", r"jamba-", "openai"),
+    ("cohere", r"command-r", "cohere"),
+    ("cohere", r"command-", "command"),
+    ("deepseek", r"r1", "deepseek"),
     ("deepseek", r"v", "openai"),
     ("google", r"gemma", "openai"),
     ("minimax", r"", "openai"),
@@ -50,6 +65,8 @@ _ROWS: tuple[tuple[str, str, Family], ...] = (
     ("nvidia", r"", "openai"),
     ("openai", r"", "openai"),
     ("qwen", r"", "openai"),
+    ("writer", r"palmyra", "openai"),
+    ("xai", r"grok", "openai"),
     ("zai", r"", "openai"),
 )
 
@@ -59,7 +76,15 @@ _LLAMA = TextFamily(
     prompt=(("prompt_token_count",),),
     completion=(("generation_token_count",),),
 )
+# Command's events and answers hold the text at the top, the older ones' answers in a list.
+_COHERE = TextFamily(
+    text=(("text",), ("generations", 0, "text")),
+    reason=(("finish_reason",), ("generations", 0, "finish_reason")),
+)
 _TEXT_FAMILIES: dict[Family, TextFamily] = {
+    "cohere": _COHERE,
+    "command": _COHERE,
+    "deepseek": TextFamily(text=(("choices", 0, "text"),), reason=(("choices", 0, "stop_reason"),)),
     "llama2": _LLAMA,
     "llama3": _LLAMA,
     "llama4": _LLAMA,

@@ -6,21 +6,19 @@ the checkpoint inside the block that it follows; the rest speak OpenAI's format 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from asynccache.errors import InvalidRequestError, UnsupportedParamsError
+from asynccache.errors import UnsupportedParamsError
 from asynccache.providers.anthropic.encode import encode_body
 from asynccache.providers.anthropic.params import betas
 from asynccache.providers.anthropic.params import check_params as claude_params
 from asynccache.providers.bedrock.params import check_params, converse_body
-from asynccache.request import path_text
+from asynccache.providers.bedrock.prompts import PROMPTS, cohere_chat, turn_of
 from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from asynccache.providers.bedrock.content import Block
     from asynccache.providers.bedrock.families import Family
     from asynccache.providers.bedrock.models import BedrockModel
@@ -44,7 +42,24 @@ _HEADER_PARAMS = frozenset(name for name, _, _ in _HEADERS)
 _TRACES = {"enabled": "ENABLED", "disabled": "DISABLED", "enabled_full": "ENABLED_FULL"}
 
 # What the families that take a prompt call OpenAI's parameters; dots lead into an inner object.
+_COHERE_PARAMS = {
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "p",
+    "top_k": "k",
+    "stop": "stop_sequences",
+}
 _PROMPT_PARAMS: dict[str, dict[str, str]] = {
+    "cohere": {**_COHERE_PARAMS, "seed": "seed"},
+    "command": _COHERE_PARAMS,
+    "deepseek": {
+        "max_tokens": "max_tokens",
+        "max_completion_tokens": "max_tokens",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "stop": "stop",
+    },
     "llama": {
         "max_tokens": "max_gen_len",
         "max_completion_tokens": "max_gen_len",
@@ -141,8 +156,13 @@ def invoke_body(request: Request, model: BedrockModel, family: Family) -> Block:
         return _nova(request, model)
     if family == "openai":
         return _chat(request, model)
-    prompt = _PROMPTS[family]([_turn(message, index) for index, message in enumerate(request.messages)])
-    body: Block = {"inputText" if family == "titan" else "prompt": prompt}
+    turns = [turn_of(message, index) for index, message in enumerate(request.messages)]
+    if family == "cohere":
+        body = cohere_chat(turns)
+    else:
+        body = {"inputText" if family == "titan" else "prompt": PROMPTS[family](turns)}
+    if family == "command" and request.stream:
+        body["stream"] = True
     for name, place in _PROMPT_PARAMS[_prompt_family(family)].items():
         value = request.params.get(name)
         if value is not None:
@@ -207,92 +227,3 @@ def _chat(request: Request, model: BedrockModel) -> Block:
 
 def _prompt_family(family: str) -> str:
     return family.rstrip("0123456789")
-
-
-_Turn: TypeAlias = tuple[str, str]
-
-
-def _turn(message: Mapping[str, Any], index: int) -> _Turn:
-    """A message as who speaks and what; the families that take a prompt know text only."""
-    role = str(message.get("role"))
-    where = ("messages", index)
-    if role in {"tool", "function"} or message.get("tool_calls"):
-        msg = f"{path_text(where)}: this model knows no tools over InvokeModel; ask it as bedrock/converse/…"
-        raise InvalidRequestError(msg, provider="bedrock")
-    role = "system" if role == "developer" else role
-    content = message.get("content")
-    if content is None or isinstance(content, str):
-        return role, content or ""
-    texts: list[str] = []
-    for number, part in enumerate(content):
-        if not is_object(part) or not isinstance(part.get("text"), str):
-            msg = f"{path_text((*where, 'content', number))}: this model takes text only over InvokeModel"
-            raise InvalidRequestError(msg, provider="bedrock")
-        texts.append(part["text"])
-    return role, "\n".join(texts)
-
-
-def _single(turns: list[_Turn]) -> str | None:
-    """The text of a lone user message: it goes as it is where a model was not trained on turns."""
-    return turns[0][1] if len(turns) == 1 and turns[0][0] == "user" else None
-
-
-def _titan(turns: list[_Turn]) -> str:
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-text.html."""
-    alone = _single(turns)
-    if alone is not None:
-        return alone
-    said = [
-        text if role == "system" else f"{'User' if role == 'user' else 'Bot'}: {text}" for role, text in turns
-    ]
-    return "\n".join([*said, "Bot:"])
-
-
-def _llama2(turns: list[_Turn]) -> str:
-    """https://www.llama.com/docs/model-cards-and-prompt-formats/meta-llama-2."""
-    return _in_brackets(turns, system=lambda text: f"<<SYS>>\n{text}\n<</SYS>>\n\n")
-
-
-def _mistral(turns: list[_Turn]) -> str:
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-mistral-text-completion.html."""
-    return _in_brackets(turns, system=lambda text: f"{text}\n\n")
-
-
-def _in_brackets(turns: list[_Turn], *, system: Callable[[str], str]) -> str:
-    prompt, asked = "", ""
-    for role, text in turns:
-        if role == "assistant":
-            prompt += f"<s>[INST] {asked} [/INST] {text}</s>"
-            asked = ""
-        else:
-            asked += ("" if not asked or asked.endswith("\n\n") else "\n") + (
-                system(text) if role == "system" else text
-            )
-    return prompt + (f"<s>[INST] {asked} [/INST]" if asked else "")
-
-
-def _llama3(turns: list[_Turn]) -> str:
-    """https://www.llama.com/docs/model-cards-and-prompt-formats/meta-llama-3."""
-    return _headed(
-        turns, begin="<|begin_of_text|>", head="<|start_header_id|>{}<|end_header_id|>\n\n", end="<|eot_id|>"
-    )
-
-
-def _llama4(turns: list[_Turn]) -> str:
-    """https://www.llama.com/docs/model-cards-and-prompt-formats/llama4."""
-    return _headed(
-        turns, begin="<|begin_of_text|>", head="<|header_start|>{}<|header_end|>\n\n", end="<|eot|>"
-    )
-
-
-def _headed(turns: list[_Turn], *, begin: str, head: str, end: str) -> str:
-    return begin + "".join(head.format(role) + text + end for role, text in turns) + head.format("assistant")
-
-
-_PROMPTS: dict[str, Callable[[list[_Turn]], str]] = {
-    "llama2": _llama2,
-    "llama3": _llama3,
-    "llama4": _llama4,
-    "mistral": _mistral,
-    "titan": _titan,
-}
