@@ -421,11 +421,12 @@ class ChatDecoder:
             raise status_error(_BROKEN_OFF[word], msg, code=word)
         self._open.discard(index)
         self._index = -1
-        if index in self._finished or not word:
+        if index in self._finished or not (word or self._sse is None):  # in a stream "" is said all along
             return
         self._finished.add(index)
         self._progress = True
-        self._emit(Finished(_FINISH.get(word.lower(), "stop"), word, index, raw))
+        reason: FinishReason = "tool_calls" if not word and index in self._call_counts else "stop"
+        self._emit(Finished(_FINISH.get(word.lower(), reason), word, index, raw))
 
     def _take_usage(self, body: _Body, choice: _Choice | None) -> None:
         usage = body.usage
