@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from importlib.resources import files
 from typing import final
@@ -14,6 +15,9 @@ from asynccache.pricing.names import spellings
 __all__ = ["Index", "Shelf", "billed_at", "canonical", "index_of_providers", "shelf_of"]
 
 
+_VERSION = re.compile(r"(?:-v\d+)?:\d+$")
+
+
 @final
 class Shelf:
     """One provider's file with the index of its names."""
@@ -21,8 +25,17 @@ class Shelf:
     def __init__(self, file: PriceFile) -> None:
         self.file = file
         self.models = {name: model for model in file.models for name in (model.name.lower(), *model.also)}
+        self.models.update(self._unversioned())
         self.slashed = any("/" in name for name in self.models)
         """Whether its names hold a slash themselves."""
+
+    def _unversioned(self) -> dict[str, Model]:
+        """Names without a version's number, as far as they mean one model: ``amazon.nova-pro``."""
+        shorter: dict[str, list[Model]] = {}
+        for name, model in self.models.items():
+            if ":" in name and (short := _VERSION.sub("", name)) not in self.models:
+                shorter.setdefault(short, []).append(model)
+        return {short: named[0] for short, named in shorter.items() if len(named) == 1}
 
     def find(self, name: str) -> Model | None:
         """The model of that name, however it is spelled."""

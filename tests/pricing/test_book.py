@@ -386,3 +386,13 @@ def test_the_simulator_caches_what_the_book_says() -> None:
         assert len(told) > 20
         for model in told:
             assert anthropic_rule(model.name, minimums).minimum == model.min_cacheable_tokens, model.name
+
+
+@pytest.mark.parametrize(
+    "name", ["amazon.nova-pro-v1:0", "us.amazon.nova-pro-v1", "amazon.nova-pro", "amazon.nova-pro-v1:0:300k"]
+)
+def test_a_bedrock_id_with_and_without_its_version(name: str) -> None:
+    """The version's number may be left off; one that would mean two models is nobody's."""
+    found = PriceBook().find(name, provider="bedrock")
+    assert type(found) is Match
+    assert found.model.name == "amazon.nova-pro-v1:0"
