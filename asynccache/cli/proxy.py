@@ -88,6 +88,7 @@ class _Running:
 
     async def serve(self) -> None:
         """Serve until SIGTERM or Ctrl-C."""
+        import gc
         import signal
 
         import anyio
@@ -97,6 +98,8 @@ class _Running:
 
         _quiet()
         default_book()
+        gc.collect()
+        gc.freeze()  # what stands now, the price book above all, stands until the end
         if self._config.settings.ledger is not None:
             from asynccache.usage.ledger import open_ledger
 

@@ -27,6 +27,11 @@ _KEPT = (Started, ReportedUsage)
 class Wire(Protocol):
     """What a tap must know of a wire format."""
 
+    @property
+    def marks(self) -> tuple[bytes, ...]:
+        """What no event that brings content and nothing else holds."""
+        ...
+
     def is_plain(self, chunk: bytes) -> bool:
         """Whether *chunk* is whole events that bring content and nothing else; cheap, and False in doubt."""
         ...
@@ -44,10 +49,13 @@ class Wire(Protocol):
 class _Chat:
     """OpenAI's chunks: ``data:`` lines, usage on a chunk of its own, ``[DONE]``."""
 
+    marks = (b'"finish_reason":"', b'"usage":{', b"[DONE]", b'"error"')
+
     def is_plain(self, chunk: bytes) -> bool:
         return (
             chunk.startswith(b"data: {")
             and chunk.endswith(b"}\n\n")
+            and chunk.count(b"\n\n") == chunk.count(b'"choices":[{')
             and chunk.count(b'"usage"') == chunk.count(b'"usage":null')
             and chunk.count(b'"finish_reason"') == chunk.count(b'"finish_reason":null')
             and b"[DONE]" not in chunk
@@ -72,6 +80,8 @@ class _Chat:
 class _Messages:
     """Anthropic's events: usage in ``message_start`` and ``message_delta``, then ``message_stop``."""
 
+    marks = (b"event: content_block_st", b"event: message_", b"event: ping", b"event: error")
+
     def is_plain(self, chunk: bytes) -> bool:
         return (
             chunk.startswith(b"event: content_block_delta\n")
@@ -90,6 +100,8 @@ class _Messages:
 @final
 class _Responses:
     """The Responses API's events: usage in the last one."""
+
+    marks = (b".done\n", b".added\n", b"ed\ndata: ", b"event: response.incomplete", b"event: error")
 
     def is_plain(self, chunk: bytes) -> bool:
         return (
@@ -184,6 +196,9 @@ class Tap(Protocol):
         ...
 
 
+_LONG = 64 * 1024  # bytes of an event that is not whole; longer ones are the decoder's to judge
+
+
 @final
 class StreamTap:
     """The tap of an event stream. Events that bring content pass; all others the provider's decoder sees too.
@@ -197,7 +212,8 @@ class StreamTap:
         self._wire = wire
         self._touch = touch
         self._sse = SSEDecoder()
-        self._whole = True  # at the boundary between two events
+        self._rest: bytes = b""  # an event that is not whole yet
+        self._loose = False  # whether events end otherwise than by two line feeds
         self._begun = False
         self._content = False  # the decoder has heard some
         self._early: list[bytes] = []
@@ -208,16 +224,57 @@ class StreamTap:
 
     def feed(self, item: bytes, emit: Emit[Any], /) -> None:
         """Take a piece of the answer."""
-        if self._begun and self._whole and self._usage is None and self._wire.is_plain(item):
-            if self._touch is not None:
-                self._touch()
-            emit(item)
-            return
         self._emit = emit
+        whole: bytes
+        if self._loose or b"\r" in item:
+            self._loose = True
+            self._read(self._rest + item)
+            self._rest = b""
+            return
+        if self._rest:
+            item = self._rest + item
+        end = item.rfind(b"\n\n") + 2
+        if end == 1:  # not one whole event
+            self._rest = item
+            self._loose = len(item) > _LONG
+            return
+        self._rest = item[end:]
+        whole = item[:end] if self._rest else item
+        at = 0
+        while at < end:
+            plain = self._plain_until(whole, at)
+            if plain > at:
+                if self._touch is not None:
+                    self._touch()
+                emit(whole[at:plain] if plain - at < end else whole)
+                at = plain
+            else:
+                following = end if plain < 0 else whole.find(b"\n\n", at) + 2
+                self._read(whole[at:following])
+                at = following
+
+    def _plain_until(self, whole: bytes, at: int) -> int:
+        """Where the content that can pass unread ends: *at* where the next event cannot, -1 where none may."""
+        if not self._begun:
+            return at
+        if self._usage is not None:
+            return -1
+        first = len(whole)
+        for mark in self._wire.marks:
+            found = whole.find(mark, at, first)
+            if found >= 0:
+                first = found
+        if first < len(whole):
+            first = whole.rfind(b"\n\n", at, first) + 2
+            if first <= at + 1:
+                return at
+        return first if self._wire.is_plain(whole[at:first]) else -1
+
+    def _read(self, data: bytes) -> None:
+        """The slow way: event by event."""
         try:
-            self._sse.feed(item, self._event)
+            self._sse.feed(data, self._event)
         finally:
-            self._whole = item.endswith((b"\n\n", b"\r\r", b"\r\n\r\n"))
             self._pass_on()
 
     def flush(self, emit: Emit[Any], /) -> None:
@@ -227,6 +284,9 @@ class StreamTap:
             StreamInterruptedError: the answer's end has not come.
         """
         self._emit = emit
+        if self._rest:
+            with suppress(anyio.EndOfStream):
+                self._read(self._rest)
         rest = self._sse.rest  # an end that lacks only its blank line
         if rest is not None and (rest == b"[DONE]" or _is_json(rest)):
             with suppress(anyio.EndOfStream):
@@ -246,14 +306,16 @@ class StreamTap:
     def _event(self, data: bytes) -> None:
         wire = self._wire
         framed = self._frame(data)
-        if not self._begun or wire.matters(data):
-            try:
-                self._decoder.feed(framed, self._hear)
-            except anyio.EndOfStream:
-                self._keep(data, framed)
-                raise
-        elif self._touch is not None:
-            self._touch()
+        if self._begun and not wire.matters(data):
+            if self._touch is not None:
+                self._touch()
+            (self._out if self._usage is None else self._kept).append(framed)
+            return
+        try:
+            self._decoder.feed(framed, self._hear)
+        except anyio.EndOfStream:
+            self._keep(data, framed)
+            raise
         self._keep(data, framed)
 
     def _keep(self, data: bytes, framed: bytes) -> None:
