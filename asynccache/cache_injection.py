@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from asynccache.cache_marks import CONTROL, read_control
 from asynccache.cache_plan import Wish, find_place
@@ -11,8 +10,11 @@ from asynccache.errors import InvalidRequestError
 from asynccache.providers.base import CacheRules
 from asynccache.reply import CacheNote
 from asynccache.request import path_text
+from asynccache.shapes import is_object
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from asynccache.cache_plan import Message
     from asynccache.request import Path, Request
 
@@ -49,7 +51,7 @@ def injected_wishes(
 
 def _checked(point: Any, source: str) -> Mapping[str, Any]:
     shape = "{'location': 'message', 'role': 'system'}, {'location': 'message', 'index': -1} or {'location': 'tool_config'}"
-    if not _is_object(point):
+    if not is_object(point):
         msg = f"{source} is {point!r}; an injection point is {shape}"
         raise InvalidRequestError(msg)
     location = point.get("location")
@@ -60,10 +62,6 @@ def _checked(point: Any, source: str) -> Mapping[str, Any]:
         msg = f"{source} names neither a role nor an index; an injection point is {shape}"
         raise InvalidRequestError(msg)
     return point
-
-
-def _is_object(value: Any) -> TypeGuard[Mapping[str, Any]]:
-    return isinstance(value, Mapping)
 
 
 def _places(point: Mapping[str, Any], request: Request, source: str, newest: int) -> list[Path]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asynccache.errors import InvalidRequestError
+from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from asynccache.cache_plan import Message
     from asynccache.request import Path
 
@@ -82,7 +84,7 @@ def _is_inner_marked(part: Any) -> bool:
 def _inner_parts(part: Message) -> Sequence[Message]:
     """The parts inside a part, such as those of a tool's result in Anthropic's spelling."""
     inner: Any = part.get("content")
-    return [block for block in inner if _is_object(block)] if _is_list(inner) else ()
+    return [block for block in inner if is_object(block)] if is_array(inner) else ()
 
 
 def marks_in(message: Message, index: int) -> Iterator[Written]:
@@ -111,7 +113,7 @@ def _on_function(holder: Message, at: Path) -> Iterator[Written]:
     if CONTROL in holder:
         yield Written(at, at, holder[CONTROL])
     function = holder.get("function")
-    if _is_object(function) and CONTROL in function:
+    if is_object(function) and CONTROL in function:
         yield Written((*at, "function"), at, function[CONTROL])
 
 
@@ -145,20 +147,20 @@ def without_tool_marks(tools: Sequence[Message]) -> Sequence[Message]:
 def _without_function_mark(holder: Message) -> Message:
     clean = _without(holder, {CONTROL})
     function = holder.get("function")
-    if _is_object(function) and CONTROL in function:
+    if is_object(function) and CONTROL in function:
         clean = {**clean, "function": _without(function, {CONTROL})}
     return clean
 
 
 def _without_inner(part: Message) -> Message:
     inner = part.get("content")
-    if not _is_list(inner):
+    if not is_array(inner):
         return part
     return _with(
         part,
         "content",
         inner,
-        [_without(block, {CONTROL}) if _is_object(block) else block for block in inner],
+        [_without(block, {CONTROL}) if is_object(block) else block for block in inner],
     )
 
 
@@ -182,7 +184,7 @@ def read_control(control: Any, where: str) -> tuple[str | None, str]:
     Raises:
         InvalidRequestError: it is no mark.
     """
-    if not _is_object(control):
+    if not is_object(control):
         msg = f"{where} is {control!r}; a cache mark is {{'type': 'ephemeral'}}, perhaps with 'ttl': '5m' or '1h'"
         raise InvalidRequestError(msg)
     kind, ttl = control.get("type"), control.get("ttl")
@@ -199,11 +201,3 @@ def read_control(control: Any, where: str) -> tuple[str | None, str]:
 def _parts(message: Message) -> Sequence[Message]:
     content: Any = message.get("content")
     return () if content is None or isinstance(content, str) else content
-
-
-def _is_object(value: Any) -> TypeGuard[Mapping[str, Any]]:
-    return isinstance(value, Mapping)
-
-
-def _is_list(value: Any) -> TypeGuard[Sequence[Any]]:
-    return isinstance(value, (list, tuple))
