@@ -169,7 +169,7 @@ def amounts_of(counts: Counts, rates: UnitRates) -> Amounts:
 def _written(counts: Counts, rates: UnitRates) -> dict[str, int] | None:
     written: dict[str, int] = {}
     for ttl, count in counts.written.items():
-        rate = rates.write.get(ttl, rates.write_any)
+        rate = rates.written(ttl)
         if rate is None:
             return None
         written[ttl] = count * rate

@@ -152,8 +152,8 @@ def _quote(match: Match, tier: str, at: datetime) -> Quote | None:
         output=rates.output,
         read=rates.read,
         write=rates.write_any,
-        write_5m=rates.write.get("5m", rates.write_any),
-        write_30m=rates.write.get("30m", rates.write_any),
-        write_1h=rates.write.get("1h", rates.write_any),
-        write_12h=rates.write.get("12h", rates.write_any),
+        write_5m=rates.written("5m"),
+        write_30m=rates.written("30m"),
+        write_1h=rates.written("1h"),
+        write_12h=rates.written("12h"),
     )

@@ -60,6 +60,16 @@ class UnitRates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tier: str
     derived: tuple[str, ...]
 
+    def written(self, lifetime: str) -> int | None:
+        """The rate of a write; hours that a list of minutes does not print are nobody's, not the minutes' price."""
+        rate = self.write.get(lifetime)
+        if rate is not None or (self.write and lifetime in _HOURS):
+            return rate
+        return self.write_any
+
+
+_HOURS: Final = frozenset({"1h", "12h"})
+
 
 def window_at(price: DatedPrice, at: datetime, calendars: dict[str, tuple[str, ...]]) -> Window | None:
     """The window of *price* that *at* (UTC) falls into, None for the ordinary hours."""

@@ -393,3 +393,14 @@ def test_an_hour_bought_of_a_reseller() -> None:
     assert usual.total == Decimal("0.00375")
     assert usual.price is not None
     assert usual.price.derived == ()
+
+
+def test_hours_are_never_billed_as_minutes() -> None:
+    """Bedrock sells five minutes of Claude 3.7 only: an hour told of it has no price, and is not 3.75 a million."""
+    usage = used(0, 0, 0, w1h=1000)
+    cost = price_usage(usage, provider="bedrock", model="us.anthropic.claude-3-7-sonnet-20250219-v1:0")
+    assert cost.total is None
+    assert cost.reason is not None
+    assert cost.reason.endswith("no price is known for cache writes")
+    nova = price_usage(usage, provider="bedrock", model="amazon.nova-pro-v1:0")
+    assert nova.total == Decimal("0.0008")  # no fee for writing: ordinary input, however long it is kept
