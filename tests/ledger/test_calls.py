@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 from collections import Counter
 from contextlib import suppress
 from decimal import Decimal
@@ -121,6 +122,7 @@ class Caller:
 async def test_a_thousand_calls_with_faults_and_hang_ups(where: str) -> None:
     """0 rows lost, 0 doubled; the ledger's money is what on_usage heard and what the simulator truly told."""
     seed = random.randrange(2**32)
+    sys.stdout.write(f"seed {seed}\n")
     names = Names()
     stages = [Retry(first_wait=0.001) if stage is retry else stage for stage in default_stages()]
     stages.insert(stages.index(record_usage) + 1, names.stage)

@@ -53,12 +53,13 @@ async def kill_one(process: asyncio.subprocess.Process, sim: Simulator, pause: f
     assert process.stdout is not None
     before = len(sim.log)
     process.stdin.write(f"{sim.openai_base}\n".encode())
-    child = int(await process.stdout.readline())
-    while len(sim.log) == before:
-        await asyncio.sleep(0.001)
-    await asyncio.sleep(pause)
-    os.kill(child, signal.SIGKILL)
-    assert await process.stdout.readline() == b"dead\n"
+    async with asyncio.timeout(20):
+        child = int(await process.stdout.readline())
+        while len(sim.log) == before:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(pause)
+        os.kill(child, signal.SIGKILL)
+        assert await process.stdout.readline() == b"dead\n"
 
 
 @pytest.mark.timeout(max(60, KILLS * 3))
@@ -95,6 +96,10 @@ async def test_rows_after_kills_are_the_calls_of_the_simulators_log(where: str) 
                         assert row.output_tokens == usage["completion_tokens"], seed
             unknown = sum(row.state == "unknown" for row in rows.values())
             settled = sum(row.state == "settled" for row in rows.values())
+            sys.stdout.write(
+                f"{KILLS} kills: {len(sim.log)} calls arrived, {settled} settled,"
+                f" {unknown} unknown, of them {len(never_sent)} never sent\n"
+            )
     finally:
         assert process.stdin is not None
         process.stdin.close()

@@ -11,6 +11,8 @@ import gc
 import json
 import os
 import sys
+import threading
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -88,14 +90,29 @@ async def call_until_killed(where: str, base: str) -> None:
         await asyncio.gather(*(work(number) for number in range(_AT_ONCE)))
 
 
+def die_with(parent: int) -> None:
+    """A test that is broken off leaves nobody behind."""
+    while os.getppid() == parent:
+        time.sleep(0.25)
+    os._exit(1)
+
+
+def say(word: str) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
 def main(where: str) -> None:
     gc.freeze()
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
+            threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
             asyncio.run(call_until_killed(where, line.strip()))
             os._exit(0)
+        say(str(child))
         os.waitpid(child, 0)
+        say("dead")
 
 
 if __name__ == "__main__":
