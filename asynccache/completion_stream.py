@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 import anyio
+from msgspec import structs
 
 from asynccache.aggregate import Aggregator
 from asynccache.chunks import ChunkWriter
@@ -134,7 +135,8 @@ class CompletionStream:
     @property
     def completion(self) -> Completion:
         """The answer as it stands: whole after the last chunk."""
-        return self._whole.completion(report=self.cache_report, whole=self._whole.usage is not None)
+        whole = self._whole.completion(report=self.cache_report, whole=self._whole.usage is not None)
+        return _with_usage(whole, self.usage)
 
     @property
     def cache_report(self) -> CacheReport:
@@ -191,4 +193,11 @@ def describe(
     request_id = error.request_id or request_id
     error.request_id = request_id and redact(request_id, *secrets)
     if isinstance(error, StreamInterruptedError) and error.completion is None and whole and whole.begun:
-        error.completion = whole.completion(whole=False)
+        error.completion = _with_usage(whole.completion(whole=False), error.usage)
+
+
+def _with_usage(completion: Completion, told: Usage | None) -> Completion:
+    """*completion* with what the provider had told of usage before the answer broke off."""
+    if completion.usage.source != "missing" or told is None:
+        return completion
+    return structs.replace(completion, usage=told)

@@ -283,9 +283,11 @@ class ChatDecoder:
         if choices:
             if len(choices) > 1:
                 self._progress = True
-            for choice in choices:
-                self._choice(choice, raw)
-            self._take_usage(body, choices[0])
+            try:
+                for choice in choices:
+                    self._choice(choice, raw)
+            finally:  # what an answer that breaks off has used is told all the same
+                self._take_usage(body, choices[0])
         else:
             self._take_usage(body, None)
 
@@ -414,7 +416,6 @@ class ChatDecoder:
     def _finish(self, choice: _Choice, index: int, raw: bytes) -> None:
         word = _text(choice.finish_reason)
         if choice.error or word in _BROKEN_OFF:
-            self._take_usage(_Body(), choice)
             if choice.error:
                 raise error_from_object(None, choice.error)
             msg = f"the provider broke the answer off: finish_reason {word!r}"
