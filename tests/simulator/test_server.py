@@ -38,7 +38,7 @@ async def post(
 async def until(condition: Any) -> None:
     """Waits a moment for something that another task is about to do."""
     with anyio.fail_after(2):
-        while not condition():  # noqa: ASYNC110 - what is waited for is another task's plain data
+        while not condition():
             await anyio.sleep(0.001)
 
 
