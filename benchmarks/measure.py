@@ -178,7 +178,7 @@ class Suite:
         return results
 
     def _first(self, workers: dict[str, Process]) -> dict[str, Any]:
-        base = self._base("openai", 20, 1, 1000)
+        base = self._base("openai", 20, 2, 1000)  # the first write holds the first text
         clients = [name for name in workers if "openai" in KNOWN[name][3]]
         times: dict[str, list[float]] = {name: [] for name in clients}
         for turn in range(self._rounds(40) + 3):

@@ -1,4 +1,4 @@
-"""Plots as SVG, written by hand: bars and lines on logarithmic axes need no library."""
+"""Plots as SVG, written by hand: bars and lines need no library."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def bars(title: str, values: Mapping[str, float], unit: str) -> str:
 
 
 def lines(title: str, series: Mapping[str, Mapping[float, float]], across: str, unit: str) -> str:
-    """One line a name; both axes are logarithmic unless a place is 0."""
+    """One line a name; the places stand evenly across, the values begin at 0."""
     places = sorted({place for line in series.values() for place in line})
     values = [value for line in series.values() for value in line.values()]
     top, height = max(values) * 1.15, 240

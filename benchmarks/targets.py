@@ -33,14 +33,20 @@ class Target(NamedTuple):
 
 
 _STAGES = (
-    "beside the same decoding this is the public chunk (three Structs and one coroutine a chunk), the event "
-    "that caller's stages see, and the running whole; per call it is everything in the row on calls below"
+    "beside the same decoding there are the event that the caller's stages see, the public chunk (three Structs "
+    "and one coroutine) and the running whole, 0.8 µs a chunk together, and once a call all that the rows on calls "
+    "count; what the reference does not do cannot be made to cost nothing in Python"
 )
 _PER_CALL = (
-    "a call makes the request, plan, signature or key, five stages, two clocks, a usage with its invariants and a "
-    "price with its breakdown; run once between two waits, all of that is cold code, three to four times slower "
-    "than in a loop. aiohttp alone does none of it"
+    "a call checks the request, plans marks, finds address and key, runs five stages, keeps two clocks, reads a usage "
+    "with its invariants and prices it bucket by bucket: 1,280 function calls where raw aiohttp makes 315, and run "
+    "once between two waits they are cold: 110 µs in a loop become 300. A fifth of it is the usage and its price, "
+    "7 % of the calls parse the same address again"
 )
+_WAKE_UP = "each read is a wake-up that both pay for, and there are as many of them: the socket's share sets the ratio"
+# CPU µs a chunk of the peers when the targets were set.
+_WAS = {("litellm", "openai"): 500, ("openai", "openai"): 184, ("anthropic", "anthropic"): 51,
+        ("aiobotocore", "converse"): 39, ("litellm", "converse"): 420}  # fmt: skip
 
 
 def targets(measured: Mapping[str, Any]) -> Iterator[Target]:
@@ -82,11 +88,10 @@ def _streams(measured: Mapping[str, Any]) -> Iterator[Target]:
     ):
         for setting, how in (("2000/16/0", "16 a write back to back"), ("2000/16/150", "16 a read")):
             figure = _of(measured, f"{wire}/{setting}", peer, "asynccache")
-            why = (
-                "each read is a wake-up that both pay for, and there are as many of them: the socket's share sets the ratio"
-                if how == "16 a read"
-                else f"today's {peer} is faster than the version that the target was set by"
-            )
+            took = _cpu(measured, f"{wire}/{setting}", peer)
+            why = f"{peer} took {_WAS[peer, wire]} µs a chunk when the target was set, and {median(took or [0]):.0f} here"
+            if how == "16 a read":
+                why = _WAKE_UP
             yield Target(f"{wire} chunk, {how}: {peer} over asynccache", bound, figure, upper=False, why=why)
         if one is not None:
             figure = _of(measured, f"{wire}/2000/1/150", peer, "asynccache")
