@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import msgspec
 
 from asynccache.proxy.litellm_keys import AWS, AWS_SECRETS, DEFAULTS, IGNORED, PRICES, USED
+from asynccache.proxy.virtual_keys import config_keys
 from asynccache.proxy.yaml_source import ConfigError, Source, read_yaml
 from asynccache.secret import Secret
 from asynccache.shapes import is_array, is_object
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path as FilePath
 
     from asynccache.request import Path
+    from asynccache.usage.ledger_keys import Key
 
 __all__ = ["Config", "ConfigError", "Model", "Settings", "parse_config", "read_config"]
 
@@ -48,7 +50,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_retries: int = 2
     request_seconds: float = 3600.0
     ledger: str | None = None
-    """Where usage is kept: a file name or a URL; None keeps none."""
+    """Where usage is kept, and keys and budgets with it: a file name or a URL; None keeps none."""
+    audit: str | None = None
+    """A file that is told who came in and who did not; None keeps none."""
 
 
 @final
@@ -82,6 +86,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     models: tuple[Model, ...] = ()
     master_key: Secret | None = None
+    keys: tuple[Key, ...] = ()
+    """What callers may bring beside the master key, as digests."""
     settings: Settings = Settings()
     fallbacks: Mapping[str, tuple[str, ...]] = {}
     """By model name; ``*`` stands for all that are not named."""
@@ -141,6 +147,7 @@ class _Reading:
         config = Config(
             models=models,
             master_key=self._master_key(general) or master_key_of(environment),
+            keys=self._keys(root),
             settings=self._settings(root, both, general),
             fallbacks=self._fallbacks(sections, "fallbacks") | self._default_fallbacks(sections),
             context_fallbacks=self._fallbacks(sections, "context_window_fallbacks"),
@@ -266,8 +273,10 @@ class _Reading:
         if self._typed(general, ("general_settings",), "always_include_stream_usage", bool | None):
             values["stream_usage"] = "always"
         for name, value in own.items():
+            if name == "keys":
+                continue
             if name not in known:
-                raise self._source.unknown((*path, name), known)
+                raise self._source.unknown((*path, name), (*known, "keys"))
             try:
                 msgspec.convert({name: value}, Settings, strict=not isinstance(value, str))
             except msgspec.ValidationError as exc:
@@ -279,6 +288,11 @@ class _Reading:
             if type(number) in {int, float} and number < 0:
                 raise self._source.error((*path, name), f"{number} is below 0")
         return made
+
+    def _keys(self, root: Mapping[str, Any]) -> tuple[Key, ...]:
+        own: Any = root.get("asynccache_settings")
+        path = ("asynccache_settings", "keys")
+        return config_keys(self._source, own.get("keys"), path) if is_object(own) else ()
 
     def _master_key(self, general: Mapping[str, Any]) -> Secret | None:
         key: str | None = self._typed(general, ("general_settings",), "master_key", str | None)

@@ -86,7 +86,8 @@ class Deployment:
         self._official = type(provider) is OpenAIChat and provider.is_official(
             provider.base(Request(model=target, messages=(), access=access))
         )
-        around: list[Stage] = [retry, record_usage, AnnotateCost(_book(model, target)), normalize_usage]
+        self.prices = _book(model, target)
+        around: list[Stage] = [retry, record_usage, AnnotateCost(self.prices), normalize_usage]
         self._around = around if ledger is None else ledger.within(around)
         self._translated = Pipeline([*self._around, aggregate, translate_cache_control], transport)
         self._templates: dict[tuple[str, bool], HttpCall] = {}

@@ -1,14 +1,12 @@
-"""Who may ask: one key, compared in constant time; strong enough wherever the proxy can be reached from outside."""
+"""What must be so before anybody may ask: a strong key wherever others reach the proxy, no web pages where there is none."""
 
 from __future__ import annotations
 
-import hmac
 import math
-from hashlib import sha256
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from asynccache.errors import APIStatusError, AuthenticationError, PermissionDeniedError
+from asynccache.errors import APIStatusError, PermissionDeniedError
 from asynccache.proxy.yaml_source import ConfigError
 
 if TYPE_CHECKING:
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 
     from asynccache.secret import Secret
 
-__all__ = ["check_address", "check_caller", "is_local"]
+__all__ = ["check_address", "check_page", "is_local"]
 
 _LEAST_CHARACTERS = 32
 _LEAST_BITS = 128
@@ -78,26 +76,12 @@ def is_local(host: str) -> bool:
         return False
 
 
-def check_caller(headers: Mapping[str, str], digest: bytes | None) -> None:
-    """Let a caller pass who brings the key with *digest*, or any program of this machine where there is none.
+def check_page(headers: Mapping[str, str]) -> None:
+    """Where no key is asked for, refuse web pages: in the browser of whoever runs this, they could ask too.
 
     Raises:
-        AuthenticationError: no key, or a wrong one: the same words and the same work for all.
-        PermissionDeniedError: no key is asked for, and a web page is asking.
+        PermissionDeniedError: by its origin, or by a name of its own, it is one.
     """
-    if digest is None:
-        _check_page(headers)
-        return
-    given = headers.get("authorization", "")
-    key = given[7:].strip() if given[:7].lower() == "bearer " else headers.get("x-api-key", "").strip()
-    presented = sha256(key.encode("utf-8", "surrogateescape")).digest()
-    if not hmac.compare_digest(presented, digest):
-        msg = "the key is missing or wrong: send `Authorization: Bearer KEY` or `x-api-key: KEY`"
-        raise AuthenticationError(msg, status_code=401, code="invalid_api_key")
-
-
-def _check_page(headers: Mapping[str, str]) -> None:
-    """Without a key, a page in the browser of whoever runs this could ask too: by its origin, or by a name of its own."""
     host = headers.get("host", "")
     name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
     if "origin" in headers or (name and not is_local(name) and name not in {"0.0.0.0", "[::]"}):  # noqa: S104 - compared

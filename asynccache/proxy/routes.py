@@ -37,6 +37,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     body: Take | None = None
     answer: Answer = _nothing
+    spends: bool = True
+    """Whether a call of it uses tokens, and costs."""
     open: bool = False
     """Whether no key is asked for."""
     media: str = "application/json"
@@ -75,7 +77,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/chat/completions"): _CHAT,
     ("POST", "/v1/messages"): Route(summary="A message, in Anthropic's format.", body=messages),
     ("POST", "/v1/messages/count_tokens"): Route(
-        summary="How many tokens a prompt has, in Anthropic's format.", body=count_tokens
+        summary="How many tokens a prompt has, in Anthropic's format.", body=count_tokens, spends=False
     ),
     ("POST", "/v1/responses"): _RESPONSES,
     ("POST", "/responses"): _RESPONSES,

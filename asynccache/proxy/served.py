@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, final
 
 from asynccache.proxy.deployment import Deployment, Order, deployment
+from asynccache.proxy.gate import Gate
 from asynccache.proxy.router import Router
 from asynccache.proxy.writing import Watch
 from asynccache.transport import Transport
@@ -33,6 +34,7 @@ class Served:
         simulators: the simulated providers' addresses, by provider.
         ledger: where every attempt gets its row; None keeps none.
         transport: the pool of connections, where a former configuration has one.
+        gate: who checks callers, where one is there already; it is told of the new configuration.
 
     Raises:
         ConfigError: a row of ``model_list`` names nothing that can be asked.
@@ -45,6 +47,7 @@ class Served:
         simulators: Mapping[str, str] | None = None,
         ledger: Ledger | None = None,
         transport: Transport | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.config = config
         self.settings = config.settings
@@ -56,16 +59,17 @@ class Served:
         ]
         self.router = Router(config, self.deployments)
         self.watch = Watch(config.settings.write_seconds)
-        self.master_key = config.master_key
+        self.gate = gate or Gate()
+        self.gate.use(config)  # last: whatever cannot be used was refused before
 
     def order(
         self, call_id: str, attempt: int, deployed: Deployment, outcome: Outcome, deadline: float
     ) -> Order:
         """What belongs to one attempt."""
-        recorders: tuple[Recorder, ...] = (outcome,)
+        recorders: tuple[Recorder, ...] = (outcome, *outcome.also)
         if self.ledger is not None:
-            key_id = "master" if self.master_key is not None else None
-            recorders = (self.ledger.labelled(key_id=key_id, deployment_id=deployed.id[:16]), outcome)
+            labelled = self.ledger.labelled(key_id=outcome.key_id, deployment_id=deployed.id[:16])
+            recorders = (labelled, *recorders)
         return Order(call_id=call_id, attempt=attempt, deadline=deadline, recorders=recorders)
 
     def deadline(self) -> float:

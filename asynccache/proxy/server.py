@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self, final
 from urllib.parse import parse_qs
 from uuid import uuid4
@@ -15,7 +14,7 @@ from asynccache.errors import APIStatusError, AsyncCacheError
 from asynccache.proxy.bodies import read_body
 from asynccache.proxy.connections import Listener, TooLarge, TooSlow, read_bytes
 from asynccache.proxy.failures import Failure, failure_of
-from asynccache.proxy.keys import check_caller
+from asynccache.proxy.gate import refusal_headers
 from asynccache.proxy.routes import ROUTES, Route
 from asynccache.proxy.speaking import Call
 from asynccache.proxy.telling import cost_headers, id_headers
@@ -48,7 +47,6 @@ class Server:
         self.served = served
         self.port = 0
         self._former: list[Served] = []
-        self._digest = _digest(served)
         self._stopping = False
         self.active: dict[asyncio.Task[Any], Call] = {}
         """The calls in progress."""
@@ -74,7 +72,6 @@ class Server:
         if served.transport is not self.served.transport:
             self._former.append(self.served)
         self.served = served
-        self._digest = _digest(served)
 
     async def stop(self) -> None:
         """Take no more requests, let answers finish up to the limit, cut off the rest. Idempotent."""
@@ -117,7 +114,9 @@ class Server:
         try:
             response = await self._routed(call, request.method, path, query)
         except AsyncCacheError as error:
-            response = _refusal(call, failure_of(error), cost_headers(error.usage))
+            response = _refusal(
+                call, failure_of(error), {**cost_headers(error.usage), **refusal_headers(error)}
+            )
         except TooLarge as error:
             message = f"the body is larger than {error} bytes"
             response = _refusal(call, Failure(status=413, message=message, code="request_too_large"))
@@ -135,7 +134,7 @@ class Server:
     async def _routed(self, call: Call, method: str, path: str, query: str) -> web.StreamResponse:
         route = ROUTES.get((method, path))
         if route is None or not route.open:
-            check_caller(call.request.headers, self._digest)
+            call.key = call.served.gate.admit(call.request.headers)
         if route is None:
             raise _no_route(method, path)
         if route.body is None:
@@ -160,22 +159,22 @@ class Server:
         assert task is not None and route.body is not None  # noqa: S101, PT018 - within a task, of a route with a body
         self.active[task] = call
         self._quiet.clear()
+        lease = None
         try:
-            return await route.body(call, read_body(raw))
+            body = read_body(raw)
+            lease = await call.served.gate.enter(call, body, call.key, spends=route.spends)
+            return await route.body(call, body)
         except asyncio.CancelledError:
             if call.stopping and not call.said:
                 failure = Failure(status=503, message="the proxy is shutting down; ask again")
                 return _refusal(call, failure)
             raise
         finally:
+            if lease is not None:
+                lease.release()
             del self.active[task]
             if not self.active:
                 self._quiet.set()
-
-
-def _digest(served: Served) -> bytes | None:
-    key = served.master_key
-    return None if key is None else sha256(key.reveal().encode()).digest()
 
 
 def _no_route(method: str, path: str) -> APIStatusError:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from asynccache.proxy.router import Answering
     from asynccache.proxy.served import Served
     from asynccache.proxy.voices import Voice
+    from asynccache.usage.ledger_keys import Key
 
 __all__ = ["Call", "say"]
 
@@ -31,7 +32,7 @@ _FAREWELL = 1.0  # seconds for the last words of an answer that the shutdown cut
 class Call:
     """One request of a caller's, and what is to be known of it until its end."""
 
-    __slots__ = ("dialect", "drains", "id", "outcome", "request", "said", "served", "stopping")
+    __slots__ = ("dialect", "drains", "id", "key", "outcome", "request", "said", "served", "stopping")
 
     def __init__(self, request: web.BaseRequest, served: Served, call_id: str, dialect: Dialect) -> None:
         self.request = request
@@ -39,6 +40,8 @@ class Call:
         self.id = call_id
         self.dialect: Dialect = dialect
         self.outcome = Outcome()
+        self.key: Key | None = None
+        """Whose call it is; None where no key is asked for."""
         self.drains = served.settings.on_disconnect == "drain"
         self.said = False
         """Whether the answer's head is out."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-    from asynccache.events import Usage
+    from asynccache.events import Recorder, Usage
     from asynccache.proxy.deployment import Deployment
     from asynccache.request import Request
 
@@ -29,6 +29,9 @@ class Outcome:
         self.usage: Usage | None = None
         self.request: Request | None = None
         self.attempt_ids: list[str] = []
+        self.key_id: str | None = None
+        self.also: tuple[Recorder, ...] = ()
+        """Who else hears of every attempt."""
 
     def open(self, attempt_id: str, request: Request, /) -> None:
         """An attempt is about to be sent."""

@@ -1,0 +1,107 @@
+"""Keys that the proxy gives out, in the ledger's database: an id, a digest, what each may do; never the key."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal  # noqa: TC003 - msgspec reads the annotations
+from typing import TYPE_CHECKING, Any, Final, final
+
+import msgspec
+
+from asynccache.usage.ledger_budget import Period  # noqa: TC001 - msgspec reads the annotations
+from asynccache.usage.ledger_door import Statement
+
+if TYPE_CHECKING:
+    from asynccache.usage.ledger_door import Script
+
+__all__ = ["KEY_TABLES", "Key", "Rights", "add_key", "all_keys", "revoke_key"]
+
+_TABLE: Final = "asynccache_keys"
+
+KEY_TABLES: Final = (
+    (
+        f"CREATE TABLE IF NOT EXISTS {_TABLE} (key_id text PRIMARY KEY, digest text NOT NULL UNIQUE,"
+        " rights text NOT NULL, created_at text NOT NULL, revoked_at text)"
+    ),
+)
+
+
+@final
+class Rights(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a key may do; None is no limit."""
+
+    models: tuple[str, ...]
+    """The names that callers may ask for, exactly; ``*`` alone is all that are served."""
+    expires: datetime | None = None
+    concurrency: int | None = None
+    """Calls at the same time."""
+    rpm: int | None = None
+    """Calls in any minute."""
+    tpm: int | None = None
+    """Tokens in any minute, of prompts and answers."""
+    budget: Decimal | None = None
+    """Dollars in a period."""
+    period: Period = "month"
+
+    def may_ask(self, model: str) -> bool:
+        """Whether a call of *model* is allowed."""
+        return model in self.models or self.models == ("*",)
+
+
+@final
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """One key, as it is kept."""
+
+    id: str
+    """Its name: in the ledger's rows, in the audit log, in `asynccache keys list`."""
+    digest: bytes
+    """SHA-256 of the key; random keys need no slow hash."""
+    rights: Rights
+    created: datetime | None = None
+    revoked: datetime | None = None
+
+    def is_good(self, now: datetime) -> bool:
+        """Whether it is neither revoked nor expired."""
+        expires = self.rights.expires
+        return self.revoked is None and (expires is None or now < expires)
+
+
+def add_key(key: Key) -> Script[bool]:
+    """Keep *key*; False where another has its id."""
+    found = yield Statement(f"SELECT 1 FROM {_TABLE} WHERE key_id = $1", (key.id,))  # noqa: S608 - our own name
+    if found.rows:
+        return False
+    rights = msgspec.json.encode(key.rights).decode()
+    created = (key.created or datetime.now(UTC)).isoformat(timespec="seconds")
+    yield Statement(
+        f"INSERT INTO {_TABLE} (key_id, digest, rights, created_at) VALUES ($1, $2, $3, $4)",  # noqa: S608 - as above
+        (key.id, key.digest.hex(), rights, created),
+    )
+    return True
+
+
+def revoke_key(key_id: str, now: datetime) -> Script[bool]:
+    """Refuse a key from now on, for ever; False where there is none, or it is revoked already."""
+    done = yield Statement(
+        f"UPDATE {_TABLE} SET revoked_at = $2 WHERE key_id = $1 AND revoked_at IS NULL",  # noqa: S608 - as above
+        (key_id, now.astimezone(UTC).isoformat(timespec="seconds")),
+    )
+    return done.changed > 0
+
+
+def all_keys() -> Script[list[Key]]:
+    """Every key that was ever made, oldest first."""
+    found = yield Statement(
+        f"SELECT key_id, digest, rights, created_at, revoked_at FROM {_TABLE} ORDER BY created_at, key_id"  # noqa: S608
+    )
+    return [_key(*row) for row in found.rows]
+
+
+def _key(key_id: Any, digest: Any, rights: Any, created: Any, revoked: Any) -> Key:
+    return Key(
+        id=key_id,
+        digest=bytes.fromhex(digest),
+        rights=msgspec.json.decode(rights, type=Rights),
+        created=datetime.fromisoformat(created),
+        revoked=None if revoked is None else datetime.fromisoformat(revoked),
+    )
