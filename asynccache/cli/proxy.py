@@ -100,6 +100,7 @@ class _Running:
         default_book()
         gc.collect()
         gc.freeze()  # what stands now, the price book above all, stands until the end
+        gc.set_threshold(20_000, 50, 100)  # an answer is many small objects that die together
         if self._config.settings.ledger is not None:
             from asynccache.usage.ledger import open_ledger
 

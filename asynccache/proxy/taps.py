@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, final
 
@@ -28,12 +29,8 @@ class Wire(Protocol):
     """What a tap must know of a wire format."""
 
     @property
-    def marks(self) -> tuple[bytes, ...]:
-        """What no event that brings content and nothing else holds."""
-        ...
-
-    def is_plain(self, chunk: bytes) -> bool:
-        """Whether *chunk* is whole events that bring content and nothing else; cheap, and False in doubt."""
+    def fields(self) -> tuple[bytes, ...]:
+        """How the texts begin that an event may bring."""
         ...
 
     def matters(self, data: bytes) -> bool:
@@ -49,19 +46,7 @@ class Wire(Protocol):
 class _Chat:
     """OpenAI's chunks: ``data:`` lines, usage on a chunk of its own, ``[DONE]``."""
 
-    marks = (b'"finish_reason":"', b'"usage":{', b"[DONE]", b'"error"')
-
-    def is_plain(self, chunk: bytes) -> bool:
-        return (
-            chunk.startswith(b"data: {")
-            and chunk.endswith(b"}\n\n")
-            and chunk.count(b"\n\n") == chunk.count(b'"choices":[{')
-            and chunk.count(b'"usage"') == chunk.count(b'"usage":null')
-            and chunk.count(b'"finish_reason"') == chunk.count(b'"finish_reason":null')
-            and b"[DONE]" not in chunk
-            and b'"error"' not in chunk
-            and b"\r" not in chunk
-        )
+    fields = (b'"content":"', b'"reasoning_content":"', b'"arguments":"')
 
     def matters(self, data: bytes) -> bool:
         return (
@@ -80,15 +65,7 @@ class _Chat:
 class _Messages:
     """Anthropic's events: usage in ``message_start`` and ``message_delta``, then ``message_stop``."""
 
-    marks = (b"event: content_block_st", b"event: message_", b"event: ping", b"event: error")
-
-    def is_plain(self, chunk: bytes) -> bool:
-        return (
-            chunk.startswith(b"event: content_block_delta\n")
-            and chunk.endswith(b"}\n\n")
-            and chunk.count(b"event: ") == chunk.count(b"event: content_block_delta\n")
-            and b"\r" not in chunk
-        )
+    fields = (b'"text":"', b'"thinking":"', b'"partial_json":"')
 
     def matters(self, data: bytes) -> bool:
         return b'"content_block_delta"' not in data[:64]
@@ -101,15 +78,7 @@ class _Messages:
 class _Responses:
     """The Responses API's events: usage in the last one."""
 
-    marks = (b".done\n", b".added\n", b"ed\ndata: ", b"event: response.incomplete", b"event: error")
-
-    def is_plain(self, chunk: bytes) -> bool:
-        return (
-            chunk.startswith(b"event: response.")
-            and chunk.endswith(b"}\n\n")
-            and chunk.count(b"event: ") == chunk.count(b".delta\n")
-            and b"\r" not in chunk
-        )
+    fields = (b'"delta":"',)
 
     def matters(self, data: bytes) -> bool:
         return b'.delta"' not in data[:80]
@@ -196,6 +165,36 @@ class Tap(Protocol):
         ...
 
 
+@final
+class _Likeness(msgspec.Struct, frozen=True, gc=False):
+    """One event's bytes around its text: events of one answer differ in the text alone, mostly."""
+
+    head: bytes
+    tail: bytes
+    padded: bool
+    """Whether padding of any length follows the tail (OpenAI's ``obfuscation``)."""
+
+
+_PAD = b'"obfuscation":"'
+_TEXT = re.compile(rb'(?:[^"\\]+|\\.)*')
+
+
+def _likeness(event: bytes, fields: tuple[bytes, ...]) -> _Likeness | None:
+    for field in fields:
+        at = event.find(field)
+        if at >= 0:
+            break
+    else:
+        return None
+    at += len(field)
+    text = _TEXT.match(event, at)
+    if text is None or text.end() - at > _LONG:
+        return None
+    tail = event[text.end() :]
+    pad = tail.find(_PAD)
+    return _Likeness(event[:at], tail if pad < 0 else tail[: pad + len(_PAD)], pad >= 0)
+
+
 _LONG = 64 * 1024  # bytes of an event that is not whole; longer ones are the decoder's to judge
 
 
@@ -214,6 +213,7 @@ class StreamTap:
         self._sse = SSEDecoder()
         self._rest: bytes = b""  # an event that is not whole yet
         self._loose = False  # whether events end otherwise than by two line feeds
+        self._like: _Likeness | None = None  # what the events to come may look like
         self._begun = False
         self._content = False  # the decoder has heard some
         self._early: list[bytes] = []
@@ -249,26 +249,24 @@ class StreamTap:
                 emit(whole[at:plain] if plain - at < end else whole)
                 at = plain
             else:
-                following = end if plain < 0 else whole.find(b"\n\n", at) + 2
+                following = whole.find(b"\n\n", at) + 2
                 self._read(whole[at:following])
                 at = following
 
     def _plain_until(self, whole: bytes, at: int) -> int:
-        """Where the content that can pass unread ends: *at* where the next event cannot, -1 where none may."""
-        if not self._begun:
+        """Where the events end that are like the one seen last but for their text; *at* where the next is not."""
+        like = self._like
+        if like is None or self._usage is not None or not whole.startswith(like.head, at):
             return at
-        if self._usage is not None:
-            return -1
-        first = len(whole)
-        for mark in self._wire.marks:
-            found = whole.find(mark, at, first)
-            if found >= 0:
-                first = found
-        if first < len(whole):
-            first = whole.rfind(b"\n\n", at, first) + 2
-            if first <= at + 1:
-                return at
-        return first if self._wire.is_plain(whole[at:first]) else -1
+        head, tail, padded = len(like.head), like.tail, like.padded
+        for piece in whole[at + head :].split(like.head):
+            text, found, pad = piece.partition(tail)
+            if not found or b"\n" in text or (b'"' in text and text.count(b'"') != text.count(b'\\"')):
+                break
+            if pad and not (padded and pad.endswith(b'"}\n\n') and pad.find(b'"') == len(pad) - 4):
+                break
+            at += head + len(piece)
+        return at
 
     def _read(self, data: bytes) -> None:
         """The slow way: event by event."""
@@ -310,6 +308,7 @@ class StreamTap:
             if self._touch is not None:
                 self._touch()
             (self._out if self._usage is None else self._kept).append(framed)
+            self._like = _likeness(framed, wire.fields)
             return
         try:
             self._decoder.feed(framed, self._hear)
