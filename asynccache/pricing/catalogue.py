@@ -234,8 +234,13 @@ class PriceBook:
     def _at_bedrock(self, name: str, region: str | None) -> Found | None:
         parts = bedrock_name(name.removeprefix("converse/").removeprefix("invoke/"))
         if parts.opaque:
+            mine = self._own.get("bedrock")
+            named = None if mine is None else mine.models.get(parts.base.lower())
+            if mine is not None and named is not None:
+                return Row(mine, named, _ONE)
             return NoMatch(
-                f"{name!r} is a resource of your account: its name does not say which model it runs"
+                f"{name!r} is a resource of your account: its name does not say which model it runs; "
+                f"a price for 'bedrock/{parts.base}' of your own does"
             )
         where = parts.region or (region or "")
         for shelf in self._shelves("bedrock"):

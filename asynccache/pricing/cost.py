@@ -91,12 +91,13 @@ def find_price(request: Request, book: PriceBook) -> Match | NoMatch:
     names = [name for name in (request.model, request.request_model) if name]
     if len(names) == 2 and canonical(request.provider) == "bedrock":
         names.reverse()
-    found: Match | NoMatch = NoMatch("neither the request nor the answer names a model")
+    missed: NoMatch | None = None
     for name in names:
         found = book.find(name, provider=request.provider or None, at=request.at, region=request.region)
         if type(found) is Match:
             return found
-    return found
+        missed = missed or found
+    return missed or NoMatch("neither the request nor the answer names a model")
 
 
 def _money(amount: int | None) -> Decimal | None:

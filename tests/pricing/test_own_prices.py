@@ -399,3 +399,16 @@ def test_a_threshold_that_names_one_rate() -> None:
     assert (a.uncached_input, a.cache_read, a.cache_write, a.output) == (3, Decimal("0.3"), 6, 4)
     b = price_usage(used(1_000_000, 1_000_000, 1_000_000), provider="acme", model="b", prices=book)
     assert (b.uncached_input, b.cache_read, b.output) == (1, Decimal("0.1"), 8)
+
+
+def test_a_profile_of_ones_own_account_may_be_priced() -> None:
+    """The name of an application profile says nothing of its model: a row of the caller's own does, the reason says so."""
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/Ab12"
+    usage = used(1_000_000)
+    unknown = price_usage(usage, provider="bedrock", model="claude-sonnet-4-5", request_model=arn)
+    assert unknown.total is None
+    assert unknown.reason is not None
+    assert f"a price for 'bedrock/{arn}' of your own does" in unknown.reason
+    rows = {f"bedrock/{arn}": {"input": 3.3, "output": 16.5}}
+    assert priced(rows, usage, arn, "bedrock").total == Decimal("3.3")
+    assert priced(rows, usage, f"converse/{arn}", "bedrock").total == Decimal("3.3")
