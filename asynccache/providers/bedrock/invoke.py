@@ -157,6 +157,7 @@ def invoke_body(request: Request, model: BedrockModel, family: Family) -> Block:
     if family == "openai":
         return _chat(request, model)
     turns = [turn_of(message, index) for index, message in enumerate(request.messages)]
+    body: Block
     if family == "cohere":
         body = cohere_chat(turns)
     else:
