@@ -55,7 +55,7 @@ def build_request(
         stream=stream,
         tools=None if tools is None else _tools(tools),
         cache_control=routing["cache_control"],
-        cache_control_injection_points=routing["cache_control_injection_points"],
+        cache_control_injection_points=_points(routing["cache_control_injection_points"]),
         keep_cache_control=bool(routing["keep_cache_control"]),
         drop_params=bool(routing["drop_params"]),
         access=_access(provider, routing, options),
@@ -152,6 +152,13 @@ def _count(name: str, value: Any) -> int:
 
 def _or_none(value: Any) -> Any:
     return {} if value is None else value
+
+
+def _points(points: Any) -> Sequence[Any] | None:
+    if points is None or is_array(points):
+        return points
+    msg = f"cache_control_injection_points is a {type(points).__name__}; it is a list of dicts with a 'location'"
+    raise InvalidRequestError(msg)
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:

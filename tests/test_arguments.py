@@ -86,6 +86,10 @@ def test_messages(messages: Any, path: str) -> None:
         ({"timeout": Timeout(first_event=float("nan"))}, r"Timeout\(first_event=nan\)"),
         ({"stream_options": "x"}, "stream_options='x' is not a dict"),
         ({"response_format": Timeout}, "response_format=.* is not a dict"),
+        (
+            {"cache_control_injection_points": {"location": "message"}},
+            "injection_points is a dict; it is a list",
+        ),
         ({"stop": 5}, "stop=5"),
         ({"stop": ["a", None]}, "stop="),
     ],

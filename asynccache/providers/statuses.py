@@ -241,7 +241,7 @@ def error_from_object(
     message = _first(error, _MESSAGES)
     return status_error(
         status,
-        message or orjson.dumps(dict(error)).decode(),
+        message or (orjson.dumps(dict(error)).decode() if error else ""),
         code=None if code is None else str(code),
         error_type=_first(error, _TYPES),
         headers=headers,
