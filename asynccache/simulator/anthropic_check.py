@@ -148,6 +148,8 @@ def _check_message(message: Any, index: int, model: str) -> None:
         raise Refusal(400, f"{where}.role: system messages are not supported here by {model}")
     if not isinstance(message.get("content"), str | list):
         raise Refusal(400, f"{where}.content: Input should be a valid string or list")
+    if role == "user" and not message["content"]:
+        raise Refusal(400, f"{where}: user messages must have non-empty content")
     for number, block in enumerate(contents(message)):
         if type(block.get("type")) is not str:
             raise Refusal(400, f"{where}.content.{number}.type: Field required")

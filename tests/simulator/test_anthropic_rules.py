@@ -304,6 +304,7 @@ def test_marks_that_are_refused(block: dict[str, Any]) -> None:
         claude("hi", [{"type": "tool_use", "id": "t", "name": "look", "input": {}}], "and?"),
         claude([{"type": "tool_result", "tool_use_id": "t", "content": "x"}]),
         {**claude("hi"), "max_tokens": 0, "stream": True},
+        claude(""),
     ],
 )
 def test_bodies_that_are_refused(body: dict[str, Any]) -> None:
