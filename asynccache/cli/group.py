@@ -23,9 +23,11 @@ class Row(NamedTuple):
 
 
 COMMANDS = {
+    "audit": Row("audit", "Check that a proxy's audit log is as it was written."),
     "chat": Row("chat", "Talk to a model in the terminal; tokens and cost after every answer."),
     "cost": Row("cost", "Price an answer, and tell where the money went."),
     "demo": Row("demo", "Watch a prompt cache at work: simulated, without a key, in a few seconds."),
+    "keys": Row("keys", "Make, list and revoke keys for the callers of a proxy."),
     "models": Row("models", "List models: prices, and what each can cache."),
     "report": Row("ledger", "Add up a ledger: tokens, cost, saving and hits, by model, key or day."),
     "simulator": Row("simulator", "Run the simulated providers on a port of this machine."),

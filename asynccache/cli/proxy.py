@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asynccache.proxy.config import Config
+    from asynccache.proxy.gate import Gate
     from asynccache.proxy.served import Served
     from asynccache.proxy.server import Server
     from asynccache.simulator import Simulator
@@ -76,6 +77,7 @@ class _Running:
         self._file = file
         self._simulator: Simulator | None = None
         self._ledger: Ledger | None = None
+        self._gate: Gate | None = None
         self._config = self._read()
         self._warning = check_address(host, self._config.master_key)
 
@@ -94,6 +96,7 @@ class _Running:
         import anyio
 
         from asynccache.pricing.book import default_book
+        from asynccache.proxy.gate import open_gate
         from asynccache.proxy.server import Server
 
         _quiet()
@@ -106,10 +109,12 @@ class _Running:
 
             self._ledger = open_ledger(self._config.settings.ledger)
         try:
+            self._gate = await open_gate(self._config, self._ledger)
             server = await Server(await self._serve_config(self._config)).start(self.host, self.port)
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
                 self._tell(server.served)
                 where = f"[{self.host}]" if ":" in self.host else self.host
+                self._gate.note("start", self._config, address=f"{where}:{server.port}")
                 click.echo(f"listening on http://{where}:{server.port}", err=True)
                 async for number in signals:
                     if number != signal.SIGHUP:
@@ -119,6 +124,8 @@ class _Running:
         finally:
             if self._simulator is not None:
                 await self._simulator.stop()
+            if self._gate is not None:
+                await self._gate.aclose()
             if self._ledger is not None:
                 await self._ledger.aclose()
 
@@ -142,6 +149,7 @@ class _Running:
             config = self._read()
             check_address(self.host, config.master_key)
             server.replace(await self._serve_config(config, server.served))
+            server.served.gate.note("reload", config)
         except ConfigError as error:
             click.echo(f"the configuration stays as it was: {error.message}", err=True)
         else:
@@ -155,6 +163,7 @@ class _Running:
             simulators=await self._simulators(config),
             ledger=self._ledger,
             transport=None if before is None else before.transport,
+            gate=self._gate,
         )
 
     async def _simulators(self, config: Config) -> Mapping[str, str]:

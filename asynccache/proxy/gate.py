@@ -5,6 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, final
 
+import anyio
+import anyio.to_thread
+
 from asynccache.errors import (
     APIStatusError,
     APITimeoutError,
@@ -12,6 +15,7 @@ from asynccache.errors import (
     ConfigurationError,
     PermissionDeniedError,
 )
+from asynccache.proxy.audit import Audit, config_hash
 from asynccache.proxy.budgets import BudgetRefusedError, Budgets
 from asynccache.proxy.keys import check_page
 from asynccache.proxy.limits import KeyLimits, RateRefusedError
@@ -25,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from asynccache.errors import AsyncCacheError
-    from asynccache.proxy.audit import Audit
     from asynccache.proxy.bodies import Body
     from asynccache.proxy.budgets import Hold
     from asynccache.proxy.config import Config
@@ -35,9 +38,10 @@ if TYPE_CHECKING:
     from asynccache.proxy.speaking import Call
     from asynccache.reply import Usage
     from asynccache.request import Request
+    from asynccache.usage.ledger import Ledger
     from asynccache.usage.ledger_keys import Key
 
-__all__ = ["Gate", "Lease", "refusal_headers"]
+__all__ = ["Gate", "Lease", "open_gate", "refusal_headers"]
 
 _ANSWER: Final = 1024
 """Tokens of an answer that count for a minute's limit until it has come, where the request does not say."""
@@ -67,9 +71,8 @@ class Gate:
         Raises:
             ConfigError: one of them has a budget, and there is nowhere to keep it.
         """
-        if self.budgets is None and (
-            spender := next((key for key in config.keys if key.rights.budget), None)
-        ):
+        spender = next((key for key in config.keys if key.rights.budget is not None), None)
+        if spender is not None and config.settings.ledger is None:
             msg = f"the key {spender.id!r} has a budget: set asynccache_settings.ledger, where what was spent is kept"
             raise ConfigError(msg)
         self.ring.use(config.keys, config.master_key)
@@ -85,6 +88,7 @@ class Gate:
         try:
             await self.budgets.refresh()
         except ConnectionError as error:
+            await self.aclose()
             msg = f"the keys cannot be read: {error}"
             raise ConfigurationError(msg) from error
 
@@ -129,10 +133,18 @@ class Gate:
         call.outcome.also = (lease,)
         return lease
 
+    def note(self, event: str, config: Config, **fields: str) -> None:
+        """Tell the audit log of a start or a reload, and what is configured."""
+        if self.audit is not None:
+            self.audit.tell(event, config=config_hash(config), **fields)
+
     async def aclose(self) -> None:
-        """Settle what is to be settled. Idempotent; the audit log is its owner's to close."""
+        """Settle what is to be settled, and end the audit log. Idempotent."""
         if self.budgets is not None:
             await self.budgets.aclose()
+        if self.audit is not None:
+            self.audit.tell("stop")
+            await anyio.to_thread.run_sync(self.audit.close)
 
     async def _reserve(self, call: Call, body: Body, key: Key, asked: str, *, spends: bool) -> Lease:
         rights = key.rights
@@ -154,11 +166,17 @@ class Gate:
             limits = self._limits[key.id] = KeyLimits()
         place = limits.enter(rights, tokens)
         try:
-            held = None if cost is None or self.budgets is None else await self.budgets.hold(key, cost)
+            held = None if cost is None else await self._hold(key, cost)
         except BaseException:
             place.settle(0, counts=False)
             raise
         return Lease(call, place, tokens, held, self.budgets)
+
+    async def _hold(self, key: Key, cost: Decimal) -> Hold:
+        if self.budgets is None:
+            msg = "this key has a budget, and there is no ledger to keep it; ask who runs the proxy"
+            raise APIStatusError(msg, status_code=503, code="budget_unavailable")
+        return await self.budgets.hold(key, cost)
 
     def _tell_refusal(self, key: Key, error: AsyncCacheError) -> None:
         if self.audit is None:
@@ -220,6 +238,24 @@ class Lease:
         if isinstance(error, (APIStatusError, ConfigurationError)):
             return True
         return error is not None and isinstance(error.__cause__, OSError) and _is_unreached(error.__cause__)
+
+
+async def open_gate(config: Config, ledger: Ledger | None) -> Gate:
+    """The gate of a process that begins: it knows the database's keys before the first caller comes.
+
+    Raises:
+        ConfigurationError: the ledger cannot be read, or the audit log not be written.
+    """
+    file = config.settings.audit
+    audit = None if file is None else Audit(file)
+    try:
+        gate = Gate(None if ledger is None else ledger.source, audit=audit)
+    except BaseException:
+        if audit is not None:
+            audit.close()
+        raise
+    await gate.begin()
+    return gate
 
 
 def refusal_headers(error: AsyncCacheError) -> dict[str, str]:

@@ -10,6 +10,7 @@ from asynccache.pricing.cost import price_usage
 from asynccache.pricing.functions import get_model_info
 from asynccache.reply import CacheCreation, PromptTokensDetails, Usage
 from asynccache.request import Request
+from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,17 +38,16 @@ def prompt_tokens(fields: Mapping[str, Any]) -> int:
     size, parts, attached = 0, 0, 0
     while left:
         value = left.pop()
-        kind = type(value)
-        if kind is str:
+        if type(value) is str:
             if len(value) > _ATTACHED and " " not in value[:_ATTACHED]:
                 attached += max(_PICTURE, len(value) // _ATTACHED_PER_TOKEN)
             else:
                 size += len(value) if value.isascii() else len(value.encode())
-        elif kind is dict:
+        elif is_object(value):
             parts += 1
             size += sum(map(len, value))
             left.extend(value.values())
-        elif kind is list:
+        elif is_array(value):
             left.extend(value)
     return size // _BYTES_PER_TOKEN + parts * _PER_PART + attached
 
@@ -84,8 +84,7 @@ def most_cost(
 def _cost(
     request: Request, deployment: Deployment, prompt: int, output: int | None, marked: bool
 ) -> Decimal | None:
-    if output is None:
-        output = deployment.model.defaults.get("max_tokens") or _most_output(request) or _OUTPUT
+    most = deployment.model.defaults.get("max_tokens") or _most_output(request) or _OUTPUT
     found = [
         price_usage(
             usage,
@@ -94,7 +93,7 @@ def _cost(
             request_model=request.model_id,
             prices=deployment.prices,
         ).total
-        for usage in _usages(prompt, output, marked=marked)
+        for usage in _usages(prompt, most if output is None else output, marked=marked)
     ]
     known = [cost for cost in found if cost is not None]
     return max(known) if found[0] is not None and known else None

@@ -157,6 +157,9 @@ def _config_key(source: Source, row: Any, path: Path) -> Key:
             raise source.unknown((*path, name), known)
     if not rest.get("models"):
         raise source.error(path, "has no models; name each, or write ['*'] for all that are served")
+    expires = rest.get("expires")
+    if isinstance(expires, str) and len(expires) == len("2027-01-31"):
+        rest["expires"] = f"{expires}T00:00:00Z"
     try:
         rights = msgspec.convert(rest, Rights, strict=False)
     except msgspec.ValidationError as exc:
