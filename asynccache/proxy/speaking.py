@@ -88,12 +88,10 @@ async def _say_events(call: Call, answering: Answering, voice: Voice) -> web.Str
         await out.begin()
         await _pump(call, answering, voice, out)
         await call.served.durable(call.outcome)
-        await _write(call, out, voice.last())
-        await out.end()
+        await out.end(voice.last())
     except AsyncCacheError as error:
         await call.served.durable(call.outcome)
-        await _write(call, out, failure_of(error).event(call.dialect, call.id))
-        await out.end()
+        await out.end(failure_of(error).event(call.dialect, call.id))
     except ConnectionError:
         _logger.debug("call %s: the caller left", call.id)
     except asyncio.CancelledError:
@@ -138,7 +136,6 @@ async def _say_farewell(call: Call, out: EventStream) -> None:
     failure = Failure(status=503, message="the proxy is shutting down; ask again", code="shutting_down")
     try:
         async with asyncio.timeout(_FAREWELL):
-            await out.write(failure.event(call.dialect, call.id))
-            await out.end()
+            await out.end(failure.event(call.dialect, call.id))
     except (TimeoutError, ConnectionError):
         _logger.debug("call %s: its caller did not hear of the shutdown", call.id)

@@ -98,11 +98,13 @@ class EventStream:
         finally:
             self.since = None
 
-    async def end(self) -> None:
-        """Nothing more comes."""
+    async def end(self, data: bytes = b"") -> None:
+        """Send *data*, and that nothing more comes."""
+        if self.gone:
+            return
         self.since = self._loop.time()
         try:
-            await self.response.write_eof()
+            await self.response.write_eof(data)
         except ConnectionError:
             self.gone = True
         finally:
