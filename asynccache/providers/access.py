@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from asynccache.request import Request
 
-__all__ = ["caller_headers", "find_base", "find_key", "is_loopback", "secrets_of"]
+__all__ = ["caller_headers", "find_base", "find_key", "host_of", "is_loopback", "secrets_of"]
 
 _SECRET_VARIABLE = re.compile("(?:API_KEY|TOKEN|TOKEN_BEDROCK|SECRET_ACCESS_KEY|ACCESS_KEY_ID)$")
 _LEAST_SECRET = 8  # characters; a shorter variable is more likely a word than a key
@@ -34,14 +35,27 @@ def find_base(request: Request, variables: Sequence[str], default: str) -> str:
         where, base = next(
             ((name, value) for name in variables if (value := os.environ.get(name))), ("", default)
         )
+    wrong = _fault_of(base)
+    if wrong:
+        raise InvalidRequestError(f"{where}{wrong}", provider=request.provider, model=request.model)
+    return base.rstrip("/")
+
+
+@lru_cache(maxsize=64)
+def host_of(base: str) -> str:
+    """The host that *base* names, "" if it names none."""
+    return urlsplit(base).hostname or ""
+
+
+@lru_cache(maxsize=64)
+def _fault_of(base: str) -> str:
+    """What is wrong with an address, as the end of a sentence; "" if nothing is."""
     parts = urlsplit(base)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        msg = f"{where}={base!r} is not an address; it looks like 'https://host/v1'"
-        raise InvalidRequestError(msg, provider=request.provider, model=request.model)
+        return f"={base!r} is not an address; it looks like 'https://host/v1'"
     if parts.username is not None or parts.password is not None:
-        msg = f"{where} holds a user name or password; pass api_key= instead"
-        raise InvalidRequestError(msg, provider=request.provider, model=request.model)
-    return base.rstrip("/")
+        return " holds a user name or password; pass api_key= instead"
+    return ""
 
 
 def find_key(request: Request, variables: Sequence[str], base: str) -> Secret:
@@ -68,9 +82,10 @@ def _check_key(key: Secret, request: Request) -> None:
         raise MissingAPIKeyError(msg, provider=request.provider, model=request.model)
 
 
+@lru_cache(maxsize=64)
 def is_loopback(base: str) -> bool:
     """Whether *base* is an address of this machine alone."""
-    host = urlsplit(base).hostname or ""
+    host = host_of(base)
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

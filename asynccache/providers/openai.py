@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING, Any, final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from asynccache.errors import InvalidResponseError, UnsupportedParamsError
-from asynccache.providers.access import caller_headers, find_base, find_key
+from asynccache.providers.access import caller_headers, find_base, find_key, host_of
 from asynccache.providers.base import CacheRules, HttpCall, asks_for_nothing, json_body
 from asynccache.providers.openai_decode import ChatDecoder
 from asynccache.providers.statuses import error_from_body
@@ -136,7 +135,7 @@ class OpenAIChat(msgspec.Struct, frozen=True):
 
     def is_official(self, base: str) -> bool:
         """Whether *base* is on a host of the provider's own."""
-        host = urlsplit(base).hostname or ""
+        host = host_of(base)
         return any(host == own or host.endswith("." + own) for own in self.profile.official)
 
     def cache_rules(self, request: Request) -> CacheRules:
