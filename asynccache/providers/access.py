@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["caller_headers", "find_base", "find_key", "host_of", "is_loopback", "secrets_of"]
 
 _SECRET_VARIABLE = re.compile("(?:API_KEY|TOKEN|TOKEN_BEDROCK|SECRET_ACCESS_KEY|ACCESS_KEY_ID)$")
-_LEAST_SECRET = 8  # characters; a shorter variable is more likely a word than a key
+_LEAST_SECRET = 8  # characters; what is shorter, or of letters alone, is more likely a word than a key
 
 
 def find_base(request: Request, variables: Sequence[str], default: str) -> str:
@@ -114,5 +114,5 @@ def secrets_of(request: Request) -> Iterator[Secret | str]:
         if is_secret_header(name):
             yield value.removeprefix("Bearer ")
     for name, value in os.environ.items():
-        if len(value) >= _LEAST_SECRET and _SECRET_VARIABLE.search(name):
+        if len(value) >= _LEAST_SECRET and not value.isalpha() and _SECRET_VARIABLE.search(name):
             yield value
