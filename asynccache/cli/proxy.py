@@ -103,7 +103,7 @@ class _Running:
         default_book()
         gc.collect()
         gc.freeze()  # what stands now, the price book above all, stands until the end
-        gc.set_threshold(20_000, 50, 100)  # an answer is many small objects that die together
+        gc.set_threshold(5_000, 20, 50)  # an answer is many small objects that die together
         if self._config.settings.ledger is not None:
             from asynccache.usage.ledger import open_ledger
 
@@ -116,6 +116,7 @@ class _Running:
                 where = f"[{self.host}]" if ":" in self.host else self.host
                 self._gate.note("start", self._config, address=f"{where}:{server.port}")
                 click.echo(f"listening on http://{where}:{server.port}", err=True)
+                _tell_page(f"http://{where}:{server.port}", server.served)
                 async for number in signals:
                     if number != signal.SIGHUP:
                         break
@@ -163,6 +164,7 @@ class _Running:
             simulators=await self._simulators(config),
             ledger=self._ledger,
             transport=None if before is None else before.transport,
+            activity=None if before is None else before.activity,
             gate=self._gate,
         )
 
@@ -185,6 +187,14 @@ class _Running:
             click.echo(f"Warning: {self._warning}", err=True)
         if not served.deployments:
             click.echo("Warning: nothing is served: no model_list, and no provider's key is set", err=True)
+
+
+def _tell_page(base: str, served: Served) -> None:
+    """Where to look: a link that works once is for who sits at the terminal, not for a log."""
+    from asynccache.proxy.looking import link_to_page
+
+    link = link_to_page(served.activity) if served.config.master_key and sys.stderr.isatty() else "/ui"
+    click.echo(f"what goes on: {base}{link}", err=True)
 
 
 def _quiet() -> None:
