@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 import msgspec
 
 from asynccache.errors import AsyncCacheError
+from asynccache.proxy.passes import Passes
 from asynccache.proxy.sums import Sums, sums_of
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class Activity:
         self.refused: dict[int, int] = {}
         """Calls that no provider was asked for, by the status that they were refused with."""
         self.overhead = Histogram(_OWN_SECONDS)
+        self.passes = Passes()
 
     def watch(self, deployment: Deployment, key_id: str | None, began: float = 0.0) -> Attempt:
         """The recorder of one attempt on *deployment*.

@@ -18,6 +18,8 @@ from asynccache.pricing.catalogue import PriceBook
 from asynccache.pricing.registry import own_models
 from asynccache.providers.openai import OpenAIChat
 from asynccache.providers.registry import get
+from asynccache.proxy.activity import mark_sent, observe
+from asynccache.proxy.tracing import traced
 from asynccache.request import Access, Request, Timeout
 from asynccache.retry import retry
 from asynccache.secret import Secret
@@ -87,9 +89,16 @@ class Deployment:
             provider.base(Request(model=target, messages=(), access=access))
         )
         self.prices = _book(model, target)
-        around: list[Stage] = [retry, record_usage, AnnotateCost(self.prices), normalize_usage]
+        around: list[Stage] = [
+            *traced(config.settings),
+            observe,
+            retry,
+            record_usage,
+            AnnotateCost(self.prices),
+            normalize_usage,
+        ]
         self._around = around if ledger is None else ledger.within(around)
-        self._translated = Pipeline([*self._around, aggregate, translate_cache_control], transport)
+        self._translated = Pipeline([*self._around, aggregate, translate_cache_control, mark_sent], transport)
         self._templates: dict[tuple[str, bool], HttpCall] = {}
 
     @property
@@ -146,7 +155,7 @@ class Deployment:
         async def post(again: Request) -> Stream[Any]:
             return await self._transport.send(call, again, self.provider)
 
-        return await Pipeline([*self._around, tap], post)(request)
+        return await Pipeline([*self._around, tap, mark_sent], post)(request)
 
     async def ask_aside(self, call: HttpCall, request: Request) -> Stream[bytes]:
         """Send a call that uses nothing and costs nothing: no row is kept of it."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, final
 import msgspec
 
 from asynccache.proxy.chat import chat_completions
+from asynccache.proxy.looking import show_link, show_metrics, show_page
 from asynccache.proxy.messages import count_tokens, messages
 from asynccache.proxy.models import model_infos, model_list
 from asynccache.proxy.responses import responses
@@ -39,6 +40,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     answer: Answer = _nothing
     spends: bool = True
     """Whether a call of it uses tokens, and costs."""
+    look: Callable[[Call, str], web.Response] | None = None
+    """Answers from what goes on, for who runs the proxy: no key but the master's, where there is one, will do."""
+    passes: bool = False
+    """Whether a pass in the address will do too."""
     open: bool = False
     """Whether no key is asked for."""
     media: str = "application/json"
@@ -89,5 +94,12 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/health/liveness"): _ALIVE,
     ("GET", "/health/readiness"): Route(summary="Whether calls are taken.", answer=_ready),
     ("GET", "/healthz"): Route(summary="Whether anybody is here.", answer=_ok, open=True, media="text/plain"),
+    ("GET", "/metrics"): Route(
+        summary="What goes on, for Prometheus.", look=show_metrics, media="text/plain"
+    ),
+    ("GET", "/ui"): Route(summary="What goes on, as a page.", look=show_page, passes=True, media="text/html"),
+    ("GET", "/ui/link"): Route(
+        summary="A link to the page that works once.", look=show_link, media="text/plain"
+    ),
     ("GET", "/openapi.json"): Route(summary="This document.", answer=_document),
 }

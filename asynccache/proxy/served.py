@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, final
 
+from asynccache.proxy.activity import Activity
 from asynccache.proxy.deployment import Deployment, Order, deployment
 from asynccache.proxy.gate import Gate
 from asynccache.proxy.router import Router
@@ -35,6 +36,7 @@ class Served:
         ledger: where every attempt gets its row; None keeps none.
         transport: the pool of connections, where a former configuration has one.
         gate: who checks callers, where one is there already; it is told of the new configuration.
+        activity: what went on so far, where a former configuration was served.
 
     Raises:
         ConfigError: a row of ``model_list`` names nothing that can be asked.
@@ -48,8 +50,10 @@ class Served:
         ledger: Ledger | None = None,
         transport: Transport | None = None,
         gate: Gate | None = None,
+        activity: Activity | None = None,
     ) -> None:
         self.config = config
+        self.activity = activity or Activity()
         self.settings = config.settings
         self.simulators = dict(simulators or {})
         self.ledger = ledger
@@ -66,7 +70,8 @@ class Served:
         self, call_id: str, attempt: int, deployed: Deployment, outcome: Outcome, deadline: float
     ) -> Order:
         """What belongs to one attempt."""
-        recorders: tuple[Recorder, ...] = (outcome, *outcome.also)
+        watching = self.activity.watch(deployed, outcome.key_id, outcome.began)
+        recorders: tuple[Recorder, ...] = (outcome, watching, *outcome.also)
         if self.ledger is not None:
             labelled = self.ledger.labelled(key_id=outcome.key_id, deployment_id=deployed.id[:16])
             recorders = (labelled, *recorders)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Self, final
 from urllib.parse import parse_qs
 from uuid import uuid4
@@ -15,9 +16,11 @@ from asynccache.proxy.bodies import read_body
 from asynccache.proxy.connections import Listener, TooLarge, TooSlow, read_bytes
 from asynccache.proxy.failures import Failure, failure_of
 from asynccache.proxy.gate import refusal_headers
+from asynccache.proxy.looking import check_looker, holds_pass
 from asynccache.proxy.routes import ROUTES, Route
 from asynccache.proxy.speaking import Call
 from asynccache.proxy.telling import cost_headers, id_headers
+from asynccache.proxy.tracing import below_caller
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -71,6 +74,8 @@ class Server:
         """Serve *served* from now on; answers in progress end as they began."""
         if served.transport is not self.served.transport:
             self._former.append(self.served)
+        if served.config.master_key != self.served.config.master_key:
+            served.activity.passes.clear()
         self.served = served
 
     async def stop(self) -> None:
@@ -112,8 +117,11 @@ class Server:
         dialect: Dialect = "anthropic" if path.startswith("/v1/messages") else "openai"
         call = Call(request, self.served, uuid4().hex, dialect)
         try:
-            response = await self._routed(call, request.method, path, query)
+            with below_caller(request.headers, self.served.settings):
+                response = await self._routed(call, request.method, path, query)
         except AsyncCacheError as error:
+            if not call.outcome.attempt_ids:
+                call.served.activity.refuse(failure_of(error).status)
             response = _refusal(
                 call, failure_of(error), {**cost_headers(error.usage), **refusal_headers(error)}
             )
@@ -133,10 +141,13 @@ class Server:
 
     async def _routed(self, call: Call, method: str, path: str, query: str) -> web.StreamResponse:
         route = ROUTES.get((method, path))
-        if route is None or not route.open:
+        if route is None or not (route.open or (route.passes and holds_pass(call, query))):
             call.key = call.served.gate.admit(call.request.headers)
         if route is None:
             raise _no_route(method, path)
+        if route.look is not None:
+            check_looker(call)
+            return route.look(call, query)
         if route.body is None:
             wanted = parse_qs(query).get("litellm_model_id", [None])[0] if query else None
             return _whole(call, route.answer(call.served, wanted), route.media)
@@ -145,6 +156,7 @@ class Server:
             await writer.write(_CONTINUE)
             writer.output_size = 0
         raw = await read_bytes(call.request, call.served.settings.max_body_bytes)
+        call.outcome.began = time.perf_counter()
         return await self._called(call, route, raw)
 
     async def _called(self, call: Call, route: Route, raw: bytes) -> web.StreamResponse:

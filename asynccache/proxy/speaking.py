@@ -32,7 +32,18 @@ _FAREWELL = 1.0  # seconds for the last words of an answer that the shutdown cut
 class Call:
     """One request of a caller's, and what is to be known of it until its end."""
 
-    __slots__ = ("dialect", "drains", "id", "key", "outcome", "request", "said", "served", "stopping")
+    __slots__ = (
+        "dialect",
+        "drains",
+        "id",
+        "key",
+        "outcome",
+        "passed",
+        "request",
+        "said",
+        "served",
+        "stopping",
+    )
 
     def __init__(self, request: web.BaseRequest, served: Served, call_id: str, dialect: Dialect) -> None:
         self.request = request
@@ -42,6 +53,8 @@ class Call:
         self.outcome = Outcome()
         self.key: Key | None = None
         """Whose call it is; None where no key is asked for."""
+        self.passed: str | None = None
+        """The pass that a link was exchanged for."""
         self.drains = served.settings.on_disconnect == "drain"
         self.said = False
         """Whether the answer's head is out."""

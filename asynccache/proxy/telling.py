@@ -29,6 +29,8 @@ class Outcome:
         self.usage: Usage | None = None
         self.request: Request | None = None
         self.attempt_ids: list[str] = []
+        self.began = 0.0
+        """When the call's last byte had come, by ``time.perf_counter()``."""
         self.key_id: str | None = None
         self.also: tuple[Recorder, ...] = ()
         """Who else hears of every attempt."""

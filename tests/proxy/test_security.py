@@ -38,6 +38,9 @@ SNAPSHOT = {
     ("GET", "/health/readiness"),
     ("GET", "/healthz"),
     ("GET", "/openapi.json"),
+    ("GET", "/metrics"),
+    ("GET", "/ui"),
+    ("GET", "/ui/link"),
 }
 
 
