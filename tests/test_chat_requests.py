@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from asynccache.arguments import build_request
+from asynccache.cache_control import apply_cache_rules
 from asynccache.errors import UnsupportedParamsError
 from asynccache.providers.registry import get
 from asynccache.request import Timeout
@@ -15,8 +16,8 @@ from asynccache.request import Timeout
 USER = [{"role": "user", "content": "hi"}]
 
 
-def body(model: str, messages: Any = USER, **arguments: Any) -> dict[str, Any]:
-    """What goes to *model*, after all checks."""
+def body(model: str, messages: Any = USER, *, rules: bool = False, **arguments: Any) -> dict[str, Any]:
+    """What goes to *model*, after all checks; with *rules*, after the stage that plans the cache marks too."""
     request = build_request(
         model,
         messages,
@@ -26,6 +27,8 @@ def body(model: str, messages: Any = USER, **arguments: Any) -> dict[str, Any]:
         arguments={"api_key": "k-12345678", **arguments},
     )
     provider = get(request.provider)
+    if rules:
+        request = apply_cache_rules(request, provider.cache_rules(request))
     sent: dict[str, Any] = json.loads(provider.encode(provider.check(request)).body)
     return sent
 
@@ -52,6 +55,27 @@ def test_choice_of_a_tool(model: str, given: Any, sent: Any) -> None:
         {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
     ]
     assert asked["tool_choice"] == sent
+
+
+@pytest.mark.parametrize(
+    ("control", "given", "sent"),
+    [
+        ({"type": "ephemeral"}, None, {"mode": "implicit"}),
+        ({"type": "ephemeral", "ttl": "30m"}, None, {"mode": "implicit", "ttl": "30m"}),
+        ({"type": "ephemeral"}, {"mode": "explicit"}, {"mode": "explicit"}),
+    ],
+)
+def test_mark_for_the_whole_request(control: Any, given: Any, sent: Any) -> None:
+    """From gpt-5.6 on it is OpenAI's implicit breakpoint, beside the others; before, nothing goes out."""
+    told = [{"role": "system", "content": "S", "cache_control": {"type": "ephemeral"}}, *USER]
+    arguments = {"cache_control": control, "prompt_cache_options": given}
+    asked = body("openai/gpt-5.6", told, rules=True, **arguments)
+    assert asked["prompt_cache_options"] == sent
+    assert asked["messages"][0]["content"][0]["prompt_cache_breakpoint"] == {"mode": "explicit"}
+    assert asked["messages"][1] == USER[0]
+    assert "cache_control" not in json.dumps(asked)
+    for model in ("openai/gpt-4o", "deepseek/deepseek-chat"):
+        assert set(body(model, USER, rules=True, cache_control=control)) == {"model", "messages"}
 
 
 def test_deepseek_has_no_developer() -> None:

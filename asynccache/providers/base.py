@@ -49,7 +49,7 @@ class CacheRules(msgspec.Struct, frozen=True, kw_only=True):
     unmarkable: frozenset[str] = frozenset()
     """Types of content parts that take no mark, beside reasoning and empty text."""
     automatic: Literal["native", "explicit", "none"] = "none"
-    """A mark for the whole request: sent as it is, as a mark on the last block, or dropped."""
+    """A mark for the whole request: sent in the provider's own word for it, as a mark on the last block, or dropped."""
     ordered_ttls: bool = True
     """Whether longer lifetimes must come before shorter ones."""
     mid_system: bool = True

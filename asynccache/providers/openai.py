@@ -86,6 +86,7 @@ _BREAKPOINTS = CacheRules(
     style="parts",
     ttls=frozenset({"30m", "12h"}),
     tools=False,
+    automatic="native",  # the implicit breakpoint at the end of the latest message; facts/wire.md §2.2
     ordered_ttls=False,
     params=_CACHE_PARAMS | {_BREAKPOINT},
 )
@@ -180,6 +181,12 @@ class OpenAIChat(msgspec.Struct, frozen=True):
             body["stream_options"] = {**(request.params.get("stream_options") or {}), "include_usage": True}
         else:
             body.pop("stream_options", None)
+        for mark in request.marks:
+            if (
+                not mark.path
+            ):  # for the whole request: what OpenAI marks by itself; the caller's own word stands
+                asked = {"mode": "implicit"} if mark.ttl is None else {"mode": "implicit", "ttl": mark.ttl}
+                body["prompt_cache_options"] = {**asked, **(body.get("prompt_cache_options") or {})}
         if self.profile.adapt is not None:
             self.profile.adapt(body, request)
         if request.extra_body:
@@ -233,8 +240,9 @@ class OpenAIChat(msgspec.Struct, frozen=True):
                 messages = messages or list(request.messages)
                 messages[position] = {name: value for name, value in message.items() if name not in hidden}
         for mark in request.marks:
-            messages = messages or list(request.messages)
-            _write_mark(messages, mark)
+            if mark.path:
+                messages = messages or list(request.messages)
+                _write_mark(messages, mark)
         return request.messages if messages is None else messages
 
 
