@@ -114,14 +114,18 @@ def rss(pid: int) -> tuple[float, float]:
     """Now and at its highest, MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     now, most = (re.search(rf"{name}:\s+(\d+) kB", status) for name in ("VmRSS", "VmHWM"))
-    assert now and most
+    assert now
+    assert most
     return int(now[1]) / 1024, int(most[1]) / 1024
 
 
 @contextmanager
 def upstream():
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.upstream"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "benchmarks.upstream"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         yield int(process.stdout.readline().split()[0])
@@ -161,7 +165,12 @@ def percent(times: list[float], share: float) -> float:
 
 CASES = [
     ("chat, passed through", "/v1/chat/completions", {"model": "openai", "messages": MESSAGES}, (1, 16, 128)),
-    ("chat, translated to Anthropic", "/v1/chat/completions", {"model": "anthropic", "messages": MESSAGES}, (16,)),
+    (
+        "chat, translated to Anthropic",
+        "/v1/chat/completions",
+        {"model": "anthropic", "messages": MESSAGES},
+        (16,),
+    ),
     (
         "messages, passed through",
         "/v1/messages",
