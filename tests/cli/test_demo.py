@@ -130,12 +130,12 @@ def in_terminal(**extra: str) -> tuple[bytes, float]:
 
 
 def test_in_a_terminal() -> None:
-    """In a terminal the demo streams in colour, read green and written yellow, in less than 5 seconds."""
+    """In a terminal the demo streams in colour, read green and written yellow, in a few seconds: 3 on an idle machine."""
     written, seconds = in_terminal()
     assert b"\x1b[32m" in written
     assert b"\x1b[33m" in written
     assert written.count(b" = read ") == 5
-    assert seconds < 5
+    assert seconds < 15  # with every core busy
 
 
 def test_no_color() -> None:
