@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, final
 from .loose import obj
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .faults_knobs import Encoding, Fault
 
 _PRELUDE = 12
@@ -96,7 +98,7 @@ def dressed(event: bytes, fault: Fault, number: int) -> bytes:
     return event.replace(b"\n", b"\r\n" if fault.eol == "crlf" else b"\r")
 
 
-def _unjoined(ends: list[bytes]) -> list[bytes]:
+def _unjoined(ends: Sequence[bytes]) -> list[bytes]:
     """*ends* without a CR before an LF: the two would be one end."""
     return [
         b"\r\n" if end == b"\r" and later == b"\n" else end

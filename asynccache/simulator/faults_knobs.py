@@ -7,6 +7,7 @@ from typing import Literal, final
 import msgspec
 import orjson
 
+from .loose import obj
 from .scenario import HEADER
 
 Framing = Literal["chunked", "length", "close", "short_length", "long_length"]
@@ -105,8 +106,8 @@ def split_header(header: str | None) -> tuple[Fault, str | None]:
     if not header:
         return NO_FAULT, None
     try:
-        told = orjson.loads(header)
-        if type(told) is not dict or "fault" not in told:
+        told = obj(orjson.loads(header))
+        if "fault" not in told:
             return NO_FAULT, header
         fault = _decode(orjson.dumps(told.pop("fault")))
     except (orjson.JSONDecodeError, msgspec.DecodeError) as error:
