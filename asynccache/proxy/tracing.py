@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from asynccache.pipeline import Stage
     from asynccache.proxy.config import Settings
@@ -28,7 +28,7 @@ def traced(settings: Settings) -> list[Stage]:
 
 
 @contextmanager
-def below_caller(headers: Mapping[str, str], settings: Settings) -> Iterator[None]:
+def below_caller(headers: Mapping[str, str], settings: Settings) -> Generator[None]:
     """Spans made within hang below the one that the caller's ``traceparent`` names."""
     if settings.traces == "off" or "traceparent" not in headers:
         yield
