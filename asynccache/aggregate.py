@@ -141,7 +141,11 @@ class Aggregator:
             answer = self._answers.get(event.index) or self._answer(event.index)  # type: ignore[union-attr]  # kind
             answer.text.append(event.text)  # type: ignore[union-attr]
         else:
-            self._takers[kind](self, event)
+            take = self._takers.get(kind)
+            if take is None:
+                msg = f"{kind.__name__} is no event; a pipeline needs `aggregate`, see default_stages()"
+                raise TypeError(msg)
+            take(self, event)
 
     def completion(
         self, *, report: CacheReport | None = None, whole: bool = True, keep_raw: bool = False

@@ -362,3 +362,19 @@ async def test_json_is_openais(client: Client, model: str) -> None:
             ]
             assert names
             assert set(names) == {"look"}
+
+
+async def test_a_pipeline_needs_its_stages(sim: Simulator) -> None:
+    """Without the stage that makes events of bytes the error says what is missing."""
+    async with Client(stages=[]) as bare:
+        with pytest.raises(TypeError, match="default_stages"):
+            await bare.acompletion(MODELS["openai"], MARKED)
+
+
+async def test_nothing_sent_is_no_attempt(client: Client, sim: Simulator) -> None:
+    """A call that is refused before anything is sent used nothing, and tells nothing."""
+    usages: list[Usage] = []
+    with pytest.raises(asynccache.UnsupportedParamsError):
+        await client.acompletion(MODELS["anthropic"], MARKED, logprobs=True, on_usage=usages.append)
+    assert usages == []
+    assert len(sim.log) == 0

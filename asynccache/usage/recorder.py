@@ -8,7 +8,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, final
 from uuid import uuid4
 
-from asynccache.errors import AsyncCacheError, InvalidRequestError
+from asynccache.errors import AsyncCacheError, ConfigurationError, InvalidRequestError
 from asynccache.events import Started
 from asynccache.reply import Usage
 
@@ -57,10 +57,11 @@ class OnUsage:
         """Nothing to be told yet."""
 
     def settle(
-        self, _attempt_id: str, usage: Usage, _model: str | None, _error: BaseException | None, /
+        self, _attempt_id: str, usage: Usage, _model: str | None, error: BaseException | None, /
     ) -> None:
-        """The attempt is over."""
-        self._callback(usage)
+        """The attempt is over; what was refused before anything was sent was none."""
+        if not isinstance(error, ConfigurationError):
+            self._callback(usage)
 
 
 @final
