@@ -14,6 +14,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +25,8 @@ import orjson
 from asynccache.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asynccache.proxy.config import Config
 
 __all__ = ["Audit", "Verdict", "config_hash", "verify_audit"]
@@ -97,8 +100,11 @@ class Audit:
         self._last = _FIRST
         self._changed = threading.Condition(threading.Lock())
         self._waiting: dict[tuple[tuple[str, Field], ...], tuple[str, int]] = {}
+        self._strangers: list[bytes] = []
         self._untold = 0
         self._is_closing = False
+        self.name_of: Callable[[bytes], str | None] = _nobody
+        """Which revoked or expired key has a digest; asked in the thread, where no caller can time it."""
         self._descriptor = self._open()
         self._thread = threading.Thread(target=self._run, name="asynccache audit", daemon=True)
         self._thread.start()
@@ -115,6 +121,15 @@ class Audit:
             if not count:
                 self._changed.notify()
 
+    def tell_stranger(self, digest: bytes) -> None:
+        """Note that a wrong key was brought; the same work for every kind of wrong."""
+        with self._changed:
+            if len(self._strangers) < _MOST:
+                self._strangers.append(digest)
+                self._changed.notify()
+            else:
+                self._untold += 1
+
     def close(self) -> None:
         """Write what is waiting, and let go of the file. Idempotent."""
         with self._changed:
@@ -125,14 +140,18 @@ class Audit:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._waiting and not self._is_closing:
+                while not (self._waiting or self._strangers or self._is_closing):
                     self._changed.wait()
                 is_last = self._is_closing
             if not is_last:
                 time.sleep(_GATHERING)
             with self._changed:
                 waiting, self._waiting = self._waiting, {}
+                strangers, self._strangers = self._strangers, []
                 untold, self._untold = self._untold, 0
+            for key_id, count in Counter(map(self.name_of, strangers)).items():
+                refused = (("event", "refused"), ("code", "invalid_api_key"), ("key", key_id))
+                waiting[refused] = (_now(), count)
             if untold:
                 waiting[(("event", "untold"),)] = (_now(), untold)
             self._write(waiting)
@@ -178,6 +197,10 @@ class Audit:
         if torn:
             self._waiting[("event", "torn"), ("bytes", torn)] = (_now(), 1)
         return descriptor
+
+
+def _nobody(_digest: bytes) -> None:
+    return None
 
 
 def _trouble(line: bytes, number: int, last: str) -> str | None:

@@ -20,7 +20,7 @@ from asynccache.proxy.budgets import BudgetRefusedError, Budgets
 from asynccache.proxy.keys import check_page
 from asynccache.proxy.limits import KeyLimits, RateRefusedError
 from asynccache.proxy.reserving import most_cost, prompt_tokens, said_output
-from asynccache.proxy.virtual_keys import KeyRing, presented
+from asynccache.proxy.virtual_keys import KeyRing, digest_of, presented
 from asynccache.proxy.yaml_source import ConfigError
 from asynccache.usage.ledger_budget import picodollars
 
@@ -62,6 +62,8 @@ class Gate:
     def __init__(self, where: str | Path | None = None, *, audit: Audit | None = None) -> None:
         self.audit = audit
         self.ring = KeyRing()
+        if audit is not None:
+            audit.name_of = self.ring.retired
         self.budgets = None if where is None else Budgets(where, self.ring.load)
         self._limits: dict[str, KeyLimits] = {}
 
@@ -106,7 +108,7 @@ class Gate:
         key = self.ring.find(given)
         if key is None:
             if self.audit is not None:
-                self.audit.tell("refused", code="invalid_api_key", key=self.ring.retired(given))
+                self.audit.tell_stranger(digest_of(given))
             msg = "the key is missing or wrong: send `Authorization: Bearer KEY` or `x-api-key: KEY`"
             raise AuthenticationError(msg, status_code=401, code="invalid_api_key")
         return key

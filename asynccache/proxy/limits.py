@@ -57,7 +57,7 @@ class Window:
         """Seconds until *amount* fits; 0 where it does, infinity where it never will."""
         self._forget(now)
         missing = self._total + amount - self.limit
-        if missing <= 0:
+        if missing <= 0 or not amount:
             return 0.0
         if amount > self.limit:
             return math.inf

@@ -107,9 +107,9 @@ class KeyRing:
         is_same = hmac.compare_digest(found.digest, digest)
         return found if is_same else None
 
-    def retired(self, key: str) -> str | None:
-        """The id of the revoked or expired key that *key* was; for the audit log, after the answer is decided."""
-        found = self._retired.get(digest_of(key))
+    def retired(self, digest: bytes) -> str | None:
+        """The id of the revoked or expired key with *digest*; for the audit log, where no caller can time it."""
+        found = self._retired.get(digest)
         return None if found is None else found.id
 
     def _arrange(self) -> _Good:
@@ -175,7 +175,7 @@ def _config_digest(source: Source, key: Any, digest: Any, path: Path) -> bytes:
     if digest is not None:
         text = str(digest).strip().lower()
         if re.fullmatch(r"[0-9a-f]{64}", text) is None:
-            raise source.error((*path, "sha256"), "is not 64 hexadecimal digits")
+            raise source.error((*path, "sha256"), "is not 64 hexadecimal digits in quotes")
         return bytes.fromhex(text)
     if not isinstance(key, str) or len(key.strip()) < _SHORTEST:
         raise source.error(

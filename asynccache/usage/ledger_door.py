@@ -28,7 +28,8 @@ __all__ = ["Door", "Result", "Script", "Statement", "open_door"]
 T = TypeVar("T")
 
 _ACCESS = 0o600  # who spends what is nobody else's business
-_PATIENCE = 5.0  # seconds for a connection, for a lock, and for one statement
+_PATIENCE = 5.0  # seconds for a connection, and for one statement
+_LOCKED = 1.5  # seconds for SQLite's one lock, which is held for microseconds
 _MAKING = 0x61737963  # the ledger's own lock under which tables are made: one process at a time
 _MEMORY = "file:asynccache-"  # a ledger in memory; what is decided beside it ends with the process too
 
@@ -97,7 +98,7 @@ class _SqliteDoor:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, _ACCESS))
             self._db = sqlite3.connect(
                 ":memory:" if memory else path,
-                timeout=_PATIENCE,
+                timeout=_LOCKED,
                 isolation_level=None,
                 check_same_thread=False,  # one thread at a time: opened by one, used by another
             )
