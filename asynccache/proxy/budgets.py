@@ -176,7 +176,12 @@ class Budgets:
         if future.cancelled():
             return
         try:
-            found = self._door.run(job.work())
+            try:
+                found = self._door.run(job.work())
+            except ConnectionError:  # it may have been the connection alone; no hold is ever taken twice
+                if future.cancelled():
+                    return
+                found = self._door.run(job.work())
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             told = error
             tell(job.loop, lambda: None if future.done() else future.set_exception(told))

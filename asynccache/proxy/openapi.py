@@ -57,13 +57,17 @@ def _responses(media: str, *, streams: bool, keyed: bool) -> dict[str, Any]:
     refused = {"content": {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
     statuses = {"400": "The request is wrong."} if streams else {}
     if keyed:
-        statuses |= {"401": "The key is missing or wrong.", "403": "Web pages may not ask."}
+        statuses |= {
+            "401": "The key is missing or wrong.",
+            "403": "Web pages may not ask, or not this key for this model.",
+        }
     if streams:
         statuses |= {
+            "402": "The budget of the key has not so much left.",
             "404": "The model is not served.",
             "408": "The body came too slowly.",
             "413": "The body is too large.",
-            "429": "The provider asks to wait.",
+            "429": "The provider asks to wait, or a limit of the key is reached.",
             "default": "The provider's error, in the caller's dialect.",
         }
     found.update({status: {"description": what, **refused} for status, what in statuses.items()})

@@ -17,7 +17,7 @@ import msgspec
 import openai
 import pytest
 
-from asynccache.proxy.virtual_keys import digest_of
+from asynccache.proxy.virtual_keys import digest_of, new_key
 from asynccache.usage.ledger_budget import Standing, hold, picodollars, settle, span_of, standing
 from asynccache.usage.ledger_keys import Key, Rights
 from tests.proxy.process import running
@@ -214,6 +214,52 @@ async def test_no_call_on_credit(provider: Upstream, tmp_path: Path) -> None:
         assert (await proxy.post(key))[0] == 200
         assert await stands(proxy) == (CENT, 0)  # what had been asked in vain is not held
     assert len(provider.bodies) == 2
+
+
+async def test_lost_connections(postgres_url: str, provider: Upstream) -> None:
+    """PostgreSQL hangs up while calls are in progress: their settles and the next calls find their way."""
+    key = make_key(postgres_url, budget="1")
+    provider.hang = 0.3
+    async with guarded(provider, postgres_url) as proxy:
+        calls = [asyncio.ensure_future(proxy.post(key)) for _ in range(5)]
+        while len(provider.bodies) < 5:
+            await asyncio.sleep(0.01)
+        await hang_up(postgres_url)
+        assert [status for status, _, _ in await asyncio.gather(*calls)] == [200] * 5
+        await hang_up(postgres_url)
+        assert (await proxy.post(key))[0] == 200
+        assert await stands(proxy) == (6 * CENT, 0)
+
+
+async def hang_up(where: str) -> None:
+    """End every connection but one's own."""
+    import asyncpg
+
+    own = await asyncpg.connect(where)
+    try:
+        await own.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        )
+    finally:
+        await own.close()
+
+
+async def test_a_configured_key_has_a_budget_too(provider: Upstream) -> None:
+    """Keys of the configuration need no table; a ledger in memory keeps their budgets as long as it lives."""
+    key = new_key()
+    row = f"  keys:\n  - {{id: team, sha256: '{digest_of(key).hex()}', models: [m], budget: 0.03, period: day}}\n"
+    async with guarded(provider, ":memory:", more=row, master=False) as proxy:
+        answers = await asyncio.gather(*(proxy.post(key) for _ in range(20)))
+        assert sorted(status for status, _, _ in answers) == [200] * 3 + [402] * 17
+        assert await stands(proxy, period="day") == (3 * CENT, 0)
+    assert len(provider.bodies) == 3
+
+
+def test_what_a_dead_process_held_stays_held(where: str) -> None:
+    """Nobody knows whether its calls were billed, so nobody else spends that money in this period."""
+    assert through_door(where, hold("of the dead", "k", "2026-11", 6, 10)) is None
+    assert through_door(where, hold("too much", "k", "2026-11", 5, 10)) == (0, 6)
+    assert through_door(where, hold("the rest", "k", "2026-11", 4, 10)) is None
 
 
 def test_holds_over_many_connections(where: str) -> None:
