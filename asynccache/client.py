@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, final, overload
 
 import msgspec
@@ -18,12 +19,12 @@ from asynccache.pricing.registry import price_book
 from asynccache.request import Timeout
 from asynccache.retry import retry
 from asynccache.transport import MAX_BODY, MAX_EVENT, Transport
+from asynccache.usage.ledger import open_ledger
 from asynccache.usage.normalizer import normalize_usage
 from asynccache.usage.recorder import OnUsage, record_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
     from types import TracebackType
 
     from asynccache.events import Recorder
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from asynccache.pricing.book import PriceBook
     from asynccache.reply import Completion
     from asynccache.request import OnUsage as OnUsageCallback
+    from asynccache.usage.ledger import Ledger
 
 __all__ = ["Client", "default_stages"]
 
@@ -50,6 +52,9 @@ class Client:
             format or LiteLLM's, or the path of a JSON file of such rows.
         on_usage: called with the usage of every attempt, exactly once, whatever ended it.
         recorders: as *on_usage*, told of the beginning too.
+        ledger: every attempt gets a row, written before a byte leaves: a `Ledger`, which stays the
+            caller's, or where one is (a path, ``sqlite:///…``, ``postgresql://…``), which closes with
+            the client.
         timeout: seconds for a whole call, or a `Timeout`.
         max_retries: how often a call that failed before its first content is tried again.
         max_connections: answers in flight at once; further calls wait for their turn.
@@ -64,6 +69,7 @@ class Client:
         prices: PriceBook | Mapping[str, Any] | str | Path | None = None,
         on_usage: OnUsageCallback | None = None,
         recorders: Iterable[Recorder] = (),
+        ledger: Ledger | str | Path | None = None,
         timeout: float | Timeout | None = None,
         max_retries: int = 2,
         max_connections: int = 1000,
@@ -77,6 +83,12 @@ class Client:
         if prices is not None:
             book = price_book(prices)
             chain = [AnnotateCost(book) if stage is annotate_cost else stage for stage in chain]
+        self._own_ledger = None
+        if isinstance(ledger, (str, Path)):
+            ledger = self._own_ledger = open_ledger(ledger)
+        if ledger is not None:
+            chain = ledger.within(chain)
+            recorders = (*recorders, ledger)
         self.pipeline = Pipeline(chain, self._transport)
         self._recorders = (*recorders, *(() if on_usage is None else (OnUsage(on_usage),)))
         self._timeout = read_timeout(timeout, Timeout())
@@ -127,8 +139,10 @@ class Client:
         return self._transport.connections
 
     async def aclose(self) -> None:
-        """Close every connection. Idempotent."""
+        """Close every connection, and the ledger that was opened here. Idempotent."""
         await self._transport.aclose()
+        if self._own_ledger is not None:
+            await self._own_ledger.aclose()
 
     async def __aenter__(self) -> Self:
         return self

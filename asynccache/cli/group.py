@@ -29,7 +29,9 @@ COMMANDS = {
     "demo": Row("demo", "Watch a prompt cache at work: simulated, without a key, in a few seconds."),
     "keys": Row("keys", "Make, list and revoke keys for the callers of a proxy."),
     "models": Row("models", "List models: prices, and what each can cache."),
-    "proxy": Row("proxy", "Serve models to clients in any language: OpenAI's and Anthropic's formats, a config.yaml."),
+    "proxy": Row(
+        "proxy", "Serve models to clients in any language: OpenAI's and Anthropic's formats, a config.yaml."
+    ),
     "report": Row("ledger", "Add up a ledger: tokens, cost, saving and hits, by model, key or day."),
     "simulator": Row("simulator", "Run the simulated providers on a port of this machine."),
 }
