@@ -65,7 +65,7 @@ def make_key(where: str, key_id: str = "team", **rights: Any) -> str:
 
 
 def settings(**values: Any) -> str:
-    lines = [f"  {name}: {value}\n" for name, value in values.items()]
+    lines = [f"  {name}: '{value}'\n" for name, value in values.items()]
     return "asynccache_settings:\n" + "".join(lines) if lines else ""
 
 

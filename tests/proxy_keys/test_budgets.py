@@ -54,7 +54,7 @@ async def test_ten_of_two_hundred_over_two_processes(
     """Two proxies that share a PostgreSQL share the budget: 100 calls to each, and exactly 10 pass."""
     key = make_key(postgres_url, budget="0.10")
     file = tmp_path / "config.yaml"
-    file.write_text(provider.config(more=PRICES + settings(ledger=f"'{postgres_url}'")))
+    file.write_text(provider.config(more=PRICES + settings(ledger=postgres_url)))
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     with (
