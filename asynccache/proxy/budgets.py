@@ -196,16 +196,19 @@ class Budgets:
             except ConnectionError as error:
                 self._complain(error)
                 return
+            except Exception:
+                _logger.exception("a call cannot be settled; what it held stays held")
+            else:
+                self._said = False
             self._owed.popleft()
-            self._said = False
 
     def _read_keys(self) -> None:
         try:
             self._on_keys(self._door.run(all_keys()))
-        except ConnectionError as error:
+        except Exception as error:  # noqa: BLE001 - the thread lives on; the keys stay as they were
             self._complain(error)
 
-    def _complain(self, error: ConnectionError) -> None:
+    def _complain(self, error: Exception) -> None:
         if not self._said:
             self._said = True
             _logger.error("budgets and keys cannot be reached, and stay as they were: %s", error)

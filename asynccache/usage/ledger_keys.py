@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from decimal import Decimal  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Any, Final, final
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from asynccache.usage.ledger_door import Script
 
 __all__ = ["KEY_TABLES", "Key", "Rights", "add_key", "all_keys", "revoke_key"]
+
+_logger = logging.getLogger("asynccache")
 
 _TABLE: Final = "asynccache_keys"
 
@@ -90,18 +93,24 @@ def revoke_key(key_id: str, now: datetime) -> Script[bool]:
 
 
 def all_keys() -> Script[list[Key]]:
-    """Every key that was ever made, oldest first."""
+    """Every key that was ever made, oldest first, but for those of a later version whose rights we cannot read."""
     found = yield Statement(
         f"SELECT key_id, digest, rights, created_at, revoked_at FROM {_TABLE} ORDER BY created_at, key_id"  # noqa: S608
     )
-    return [_key(*row) for row in found.rows]
+    keys = [_key(*row) for row in found.rows]
+    return [key for key in keys if key is not None]
 
 
-def _key(key_id: Any, digest: Any, rights: Any, created: Any, revoked: Any) -> Key:
+def _key(key_id: Any, digest: Any, rights: Any, created: Any, revoked: Any) -> Key | None:
+    try:
+        known = msgspec.json.decode(rights, type=Rights)
+    except msgspec.DecodeError:
+        _logger.error("the key %s was made by a later asynccache, and is refused", key_id)  # noqa: TRY400 - as it says
+        return None
     return Key(
         id=key_id,
         digest=bytes.fromhex(digest),
-        rights=msgspec.json.decode(rights, type=Rights),
+        rights=known,
         created=datetime.fromisoformat(created),
         revoked=None if revoked is None else datetime.fromisoformat(revoked),
     )

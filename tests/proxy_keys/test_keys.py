@@ -6,8 +6,10 @@ import asyncio
 import gc
 import json
 import random
+import sqlite3
 import statistics
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -181,6 +183,19 @@ def test_configured_keys_that_are_refused(more: str, told: str) -> None:
         parse_config(parse_yaml((ROW + more).encode(), "c.yaml", {"TEAM": key}), {})
     assert told in error.value.message
     assert key not in error.value.message
+
+
+async def test_a_key_of_a_later_version_is_refused(provider: Upstream, tmp_path: Path) -> None:
+    """Rights that cannot be read let nobody in, and shut nobody else out."""
+    where = str(tmp_path / "ledger.db")
+    good, strange = make_key(where), make_key(where, "strange")
+    with closing(sqlite3.connect(where, isolation_level=None)) as db:
+        db.execute(
+            """UPDATE asynccache_keys SET rights = '{"models":["m"],"mood":1}' WHERE key_id = 'strange'"""
+        )
+    async with guarded(provider, where) as proxy:
+        assert (await proxy.post(good))[0] == 200
+        assert (await proxy.post(strange))[0] == 401
 
 
 async def test_models_are_exact(provider: Upstream, tmp_path: Path) -> None:
