@@ -48,26 +48,36 @@ def bars(
 def line(
     values: Sequence[float | None], titles: Sequence[str] | None, name: str, style: str = "chart"
 ) -> Markup:
-    """A line of shares from 0 to 1, broken where nothing is known; a share between two unknowns is a dot."""
+    """A line of shares from 0 to 1, broken where nothing is known for long."""
     step = _WIDE / max(len(values), 1)
     drawn: list[Markup] = [] if style == "spark" else _grid()
-    run: list[tuple[float, float]] = []
-    for place, value in enumerate([*values, None]):
-        if value is not None:
-            run.append(((place + 0.5) * step, _HIGH * (1 - value)))
-            continue
-        if run:
-            if len(run) == 1:  # a short stroke: a dot would be stretched
-                run = [(run[0][0] - step / 2, run[0][1]), (run[0][0] + step / 2, run[0][1])]
-            points = " ".join(f"{_number(x)},{_number(y)}" for x, y in run)
-            ends = f"{_number(run[-1][0])},{_HIGH} {_number(run[0][0])},{_HIGH}"
-            drawn.append(el("polygon", class_="under", points=f"{points} {ends}"))
-            drawn.append(el("polyline", class_="line", points=points))
-            run = []
+    for run in _runs(values, step):
+        points = " ".join(f"{_number(x)},{_number(y)}" for x, y in run)
+        ends = f"{_number(run[-1][0])},{_HIGH} {_number(run[0][0])},{_HIGH}"
+        drawn.append(el("polygon", class_="under", points=f"{points} {ends}"))
+        drawn.append(el("polyline", class_="line", points=points))
     for place, title in enumerate(titles or ()):
         hit = el("rect", class_="hit", x=_number(place * step), y=0, width=_number(step), height=_HIGH)
         drawn.append(el("g", el("title", title), hit))
     return _drawing(name, style, *drawn)
+
+
+def _runs(values: Sequence[float | None], step: float) -> list[list[tuple[float, float]]]:
+    """The points of each line: one ends where nothing is known for longer than a twelfth of the whole."""
+    found: list[list[tuple[float, float]]] = []
+    last = -len(values)
+    for place, value in enumerate(values):
+        if value is None:
+            continue
+        if place - last > max(len(values) / 12, 1):
+            found.append([])
+        found[-1].append(((place + 0.5) * step, _HIGH * (1 - value)))
+        last = place
+    for run in found:
+        if len(run) == 1:  # a short stroke: a dot would be stretched
+            ((x, y),) = run
+            run[:] = [(x - step / 2, y), (x + step / 2, y)]
+    return found
 
 
 def parts(values: Sequence[tuple[str, float]], name: str) -> Markup:
@@ -84,7 +94,7 @@ def parts(values: Sequence[tuple[str, float]], name: str) -> Markup:
 
 
 def round_up(value: float) -> float:
-    """The next number that reads well as the end of an axis: 1, 2 or 5 and zeros."""
+    """The next number that reads well as the end of an axis."""
     if value <= 0:
         return 0.0
     unit = 1.0
@@ -92,7 +102,7 @@ def round_up(value: float) -> float:
         unit *= 10
     while unit >= value * 10:
         unit /= 10
-    return next((unit * share for share in (0.2, 0.5) if unit * share >= value), unit)
+    return next((unit * share for share in (0.15, 0.2, 0.3, 0.5, 0.75) if unit * share >= value), unit)
 
 
 def _grid() -> list[Markup]:

@@ -51,8 +51,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     request_seconds: float = 3600.0
     ledger: str | None = None
     """Where usage is kept, and keys and budgets with it: a file name or a URL; None keeps none."""
-    traces: Literal["off", "on", "older_names"] = "off"
-    """Whether every attempt is a span of OpenTelemetry's, and whether older names are told too."""
+    traces: bool = False
+    """Whether every attempt is a span of OpenTelemetry's."""
+    traces_older_names: bool = False
+    """Whether spans tell cache writes and cost also by the names that Langfuse, Datadog and Sentry read."""
     audit: str | None = None
     """A file that is told who came in and who did not; None keeps none."""
 

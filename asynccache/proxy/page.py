@@ -208,20 +208,18 @@ def _filters(asked: Asked) -> Markup | None:
 
 
 def _tiles(sums: Sums, live: int) -> Markup:
-    without = sums.cost + sums.saved
-    share = None if without <= 0 else float(sums.saved / without)
     return el(
         "section",
         _tile("cost", "Cost", dollars(sums.cost), _note_of_cost(sums)),
         _tile(
             "saved",
-            "Saved by caching",
+            "Saved",
             dollars(sums.saved),
-            None if share is None else f"{percent(share)} of the bill",
+            _note_of_saving(sums),
         ),
         _tile(
             "hits",
-            "Cache hit ratio",
+            "Cache hits",
             el("data", percent(sums.hit_ratio), value="" if sums.hit_ratio is None else sums.hit_ratio),
             f"{shown_count(sums.read)} tokens read",
         ),
@@ -239,9 +237,15 @@ def _tile(name: str, title: str, value: Markup, note: str | None) -> Markup:
 
 def _note_of_cost(sums: Sums) -> str:
     if sums.unpriced:
-        return f"{sums.unpriced:,} without a known price"
+        return f"{sums.unpriced:,} more without a known price"
     priced = sums.ok
     return f"{shown_dollars(sums.cost / priced)} a request" if priced else ""
+
+
+def _note_of_saving(sums: Sums) -> str:
+    if sums.saved < 0:
+        return "writes cost more than reads gave back"
+    return f"{percent(float(sums.saved / (sums.cost + sums.saved)))} of the bill" if sums.saved else ""
 
 
 def _split(sums: Sums) -> Markup | None:
@@ -368,6 +372,6 @@ def _foot(activity: Activity, now: float) -> Markup:
         f"Counted by this process since {since} UTC ({age(now - activity.began)}). "
         "Every number carries its exact value: point at it. ",
         "What came before, and other processes', is in the ledger: ",
-        el("code", "asynccache cost"),
+        el("code", "asynccache ledger"),
         ".",
     )

@@ -69,7 +69,7 @@ def _line(name: str, row: Row, what: str, asked: Asked) -> Markup:
         el("td", count(sums.uncached), class_="num wide"),
         el("td", count(sums.written), class_="num wide"),
         el("td", count(sums.read), class_="num wide"),
-        el("td", parts(split, told), class_="bar", title=told),
+        el("td", parts(split, told) if sums.prompt else None, class_="bar", title=told),
         el("td", percent(sums.hit_ratio), class_="num"),
         el(
             "td",
@@ -126,7 +126,7 @@ def failed_table(failed: Sequence[Failed], now: float, refused: Mapping[int, int
     lines = [
         el(
             "tr",
-            el("th", one.error, scope="row"),
+            el("th", one.error.removesuffix("Error"), scope="row", title=one.error),
             el("td", "\u2013" if one.status is None else str(one.status), class_="num"),
             el("td", one.code or "\u2013", class_="wide"),
             el("td", clean(one.model)),

@@ -20,17 +20,17 @@ def traced(settings: Settings) -> list[Stage]:
     Raises:
         ConfigurationError: opentelemetry-api is not installed.
     """
-    if settings.traces == "off":
+    if not settings.traces:
         return []
     from asynccache.tracing import Trace
 
-    return [Trace(older_names=settings.traces == "older_names")]
+    return [Trace(older_names=settings.traces_older_names)]
 
 
 @contextmanager
 def below_caller(headers: Mapping[str, str], settings: Settings) -> Generator[None]:
     """Spans made within hang below the one that the caller's ``traceparent`` names."""
-    if settings.traces == "off" or "traceparent" not in headers:
+    if not settings.traces or "traceparent" not in headers:
         yield
         return
     from opentelemetry.context import attach, detach

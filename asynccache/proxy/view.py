@@ -24,6 +24,9 @@ SPANS: Final[dict[Span, tuple[str, int]]] = {
 """The words for each, and the seconds of its bins; what is older than a day is in the sums alone."""
 
 
+_YOUNG: Final = 3600
+
+
 @final
 class Row(msgspec.Struct, kw_only=True):
     """The attempts of one model, or of one key, or all."""
@@ -50,6 +53,8 @@ class View(msgspec.Struct, kw_only=True):
 def look(activity: Activity, span: Span, *, model: str | None = None, key: str | None = None) -> View:
     """What *activity* holds of *span*, of one model or one key where they are given."""
     step = SPANS[span][1]
+    if span == "all" and activity.clock() - activity.began < _YOUNG:
+        step = SPANS["hour"][1]
     many = STEPS[step]
     last = int(activity.clock() // step)
     places = range(last - many + 1, last + 1)
@@ -64,10 +69,9 @@ def look(activity: Activity, span: Span, *, model: str | None = None, key: str |
         )
         for row in rows:
             _add(row, label, series, step, places, whole=span == "all")
-    if span != "all":
-        for table in (view.models, view.keys):
-            for name in [name for name, row in table.items() if not row.sums.requests]:
-                del table[name]
+    for table in (view.models, view.keys):
+        for name in [name for name, row in table.items() if not row.sums.requests]:
+            del table[name]
     return view
 
 

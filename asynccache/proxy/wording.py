@@ -45,15 +45,18 @@ def exact_dollars(amount: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def count(number: int, **attributes: object) -> Markup:
+def count(number: int) -> Markup:
     """A count for people, the exact one on it."""
-    return el("data", shown_count(number), value=number, title=f"{number:,}", **attributes)
+    style = None if number else "zero"
+    return el("data", shown_count(number), value=number, title=f"{number:,}", class_=style)
 
 
-def dollars(amount: Decimal, **attributes: object) -> Markup:
+def dollars(amount: Decimal) -> Markup:
     """An amount for people, the exact one on it."""
     exact = exact_dollars(amount)
-    return el("data", shown_dollars(amount), value=exact, title=f"${exact}", **attributes)
+    return el(
+        "data", shown_dollars(amount), value=exact, title=f"${exact}", class_=None if amount else "zero"
+    )
 
 
 def percent(share: float | None) -> str:
