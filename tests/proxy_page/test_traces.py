@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
 import pytest
 
 pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk is not installed")
@@ -14,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from asynccache.simulator import Simulator
-from tests.proxy.serving import ai, claude, serving
+from tests.proxy.serving import KEY, ai, serving, url
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("tracer provider")]
 
@@ -39,7 +40,7 @@ def exporter(exporting: InMemorySpanExporter) -> InMemorySpanExporter:
 
 
 def ours(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
-    """Anthropic's SDK makes spans of its own."""
+    """The SDKs of others make spans of their own."""
     spans = exporter.get_finished_spans()
     return [
         span
@@ -67,11 +68,11 @@ async def test_every_attempt_is_a_span_below_the_callers(
                 )  # fmt: skip
                 last = [chunk async for chunk in stream][-1]
                 told.append((last.usage.prompt_tokens, last.usage.completion_tokens))
-        async with claude(proxy) as other:
-            message = await other.messages.create(
-                model="claude", max_tokens=9, messages=MESSAGES, extra_headers=headers
-            )
-            told.append((message.usage.input_tokens, message.usage.output_tokens))
+        body = {"model": "claude", "max_tokens": 9, "messages": MESSAGES}
+        async with aiohttp.ClientSession(headers={"x-api-key": KEY, **headers}) as session:
+            answer = await session.post(url(proxy, "/v1/messages"), json=body)
+            usage = (await answer.json())["usage"]
+            told.append((usage["input_tokens"], usage["output_tokens"]))
     spans = ours(exporter)
     found = [dict(span.attributes or {}) for span in spans]
     assert [(one["gen_ai.usage.input_tokens"], one["gen_ai.usage.output_tokens"]) for one in found] == told
