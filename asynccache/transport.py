@@ -60,13 +60,21 @@ class Transport:
         max_connections: how many answers may be in flight at once; further calls wait for their turn.
         max_body: the largest answer taken, in bytes after decompression.
         max_event: the largest single event of a stream taken, in bytes.
+        log_requests: whether requests are shown on the log at DEBUG, keys hidden; a server that passes
+            on other people's prompts says no.
     """
 
     name = "transport"
 
     def __init__(
-        self, *, max_connections: int = 1000, max_body: int = MAX_BODY, max_event: int = MAX_EVENT
+        self,
+        *,
+        max_connections: int = 1000,
+        max_body: int = MAX_BODY,
+        max_event: int = MAX_EVENT,
+        log_requests: bool = True,
     ) -> None:
+        self._log_requests = log_requests
         self._max_connections = max_connections
         self._max_body = max_body
         self._max_event = max_event
@@ -94,7 +102,7 @@ class Transport:
             APIStatusError: the provider refused or failed.
             APIConnectionError: no answer came.
         """
-        if wants_requests():
+        if self._log_requests and wants_requests():
             log_request(call.url, call.headers, call.body, *_secrets(request, call))
         session = self._open_session()
         clock = Clock(request.timeout, request.deadline)

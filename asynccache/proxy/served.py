@@ -57,7 +57,7 @@ class Served:
         self.settings = config.settings
         self.simulators = dict(simulators or {})
         self.ledger = ledger
-        self.transport = transport or Transport(max_connections=_MAX_CONNECTIONS)
+        self.transport = transport or Transport(max_connections=_MAX_CONNECTIONS, log_requests=False)
         self.deployments = [
             deployment(model, config, self.transport, self.simulators, ledger) for model in config.models
         ]

@@ -346,7 +346,7 @@ async def test_nothing_secret_gets_out(caplog: pytest.LogCaptureFixture) -> None
     assert str(up.port).encode() not in said
     assert KEY.encode() not in said
     own = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith("asyncio"))
-    for secret in ("sk-upstream-canary-key", KEY, f"{CANARY}-header", f"key={CANARY}"):
+    for secret in ("sk-upstream-canary-key", KEY, f"{CANARY}-header", f"key={CANARY}", prompt):
         assert secret not in own
     sent = b"\n".join((*up.heads, *up.bodies))
     assert KEY.encode() not in sent
