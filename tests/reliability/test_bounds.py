@@ -124,6 +124,7 @@ def seconds(make: Any, blob: bytes, step: int) -> float:
     return time.perf_counter() - begun
 
 
+@pytest.mark.slow  # it decides by a clock, which a busy machine spoils: pytest -m slow tests/reliability
 @pytest.mark.parametrize("eol", [b"\n", b"\r\n", b"\r"])
 def test_time_is_linear_in_events(eol: bytes) -> None:
     """Four times the bytes in 4 KB reads take about four times as long: one event of 15 MB, and many lines."""
