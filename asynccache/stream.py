@@ -36,7 +36,7 @@ class Machine(Protocol[In_contra, Out_co]):
     """
 
     def feed(self, item: In_contra, emit: Emit[Out_co], /) -> None:
-        """Take one item, emit any number.
+        """Take one item, emit any number by the *emit* of this call: a machine piped later changes it.
 
         Raises:
             anyio.EndOfStream: the machine has seen the end of the answer; nothing more is read.

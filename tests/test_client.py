@@ -378,3 +378,35 @@ async def test_nothing_sent_is_no_attempt(client: Client, sim: Simulator) -> Non
         await client.acompletion(MODELS["anthropic"], MARKED, logprobs=True, on_usage=usages.append)
     assert usages == []
     assert len(sim.log) == 0
+
+
+@pytest.mark.parametrize("model", MODELS.values())
+@pytest.mark.parametrize("rate", [None, 2000.0])
+async def test_outer_stages_see_every_event(model: str, rate: float | None) -> None:
+    """A caller's machine sees all of an answer on every wire, also what comes after the first read."""
+
+    class Count:
+        def __init__(self) -> None:
+            self.texts: list[str] = []
+
+        def feed(self, event: Event, emit: Any) -> None:
+            if type(event) is TextDelta:
+                self.texts.append(event.text)
+            emit(event)
+
+        def flush(self, emit: Any) -> None:
+            pass
+
+    counts: list[Count] = []
+
+    async def count(request: Any, call_next: Any) -> Any:
+        counts.append(Count())
+        return (await call_next(request)).pipe(counts[-1])
+
+    provider = model.partition("/")[0]
+    async with simulator(rate=rate) as sim, Client(stages=[count, *default_stages()]) as client:
+        where = {"api_key": "k", "api_base": getattr(sim, f"{provider}_base")}
+        async with await client.acompletion(model, MARKED, stream=True, **where) as stream:
+            text = "".join([c.choices[0].delta.content or "" async for c in stream if c.choices])
+    assert "".join(counts[0].texts) == text
+    assert len(counts[0].texts) > 5

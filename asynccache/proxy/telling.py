@@ -63,7 +63,7 @@ def head_headers(deployment: Deployment, attempts: int, headers: Mapping[str, st
     told = {
         "x-asynccache-model-id": deployment.id,
         "x-litellm-model-id": deployment.id,
-        "x-litellm-model-group": deployment.group if deployment.group.isascii() else "",
+        "x-litellm-model-group": _clean(deployment.group) if deployment.group.isascii() else "",
         "x-litellm-attempted-retries": str(attempts - 1),
     }
     for name, value in headers.items():

@@ -39,7 +39,8 @@ class AnswerDecoder:
         self._whole = kind.endswith("json") or not (streamed or kind == _STREAM)
         self._foreign = kind.endswith("html")
         self._parts: list[bytes] = []  # of a body, or of what came before it was known what comes
-        self._take: Emit[bytes] | None = None  # once it is known to be a stream
+        self._known = False  # that it is a stream
+        self._emit: Emit[Event] = _nowhere  # of this call: machines piped later change it
 
     def feed(self, chunk: bytes, emit: Emit[Event]) -> None:
         """Take any piece of the body.
@@ -47,14 +48,17 @@ class AnswerDecoder:
         Raises:
             anyio.EndOfStream: the answer is whole.
         """
-        if self._take is None:
+        if not self._known:
             self._parts.append(chunk)
-            if self._whole or not self._is_stream(emit):
+            if self._whole or not self._is_stream():
                 return
             chunk = b"".join(self._parts)
             self._parts.clear()
-        assert self._take is not None  # noqa: S101 - _is_stream has set it
-        self._sse.feed(chunk, self._take)
+        self._emit = emit
+        try:
+            self._sse.feed(chunk, self._data)
+        finally:
+            self._emit = _nowhere  # kept, it would tie machine and stream into a knot for the collector
         messages = self._messages
         if messages.progress:
             messages.progress = False
@@ -71,7 +75,7 @@ class AnswerDecoder:
         messages = self._messages
         if messages.done:
             return
-        if self._take is None:
+        if not self._known:
             body = b"".join(self._parts)
             if self._foreign:
                 raise _foreign(body)
@@ -79,12 +83,14 @@ class AnswerDecoder:
                 messages.feed_answer(body, emit)
                 return
         rest = self._sse.rest
-        if rest and self._take is not None and not is_truncated(rest):
+        if rest and self._known and not is_truncated(rest):
+            self._emit = emit
             with suppress(anyio.EndOfStream):
-                self._take(rest)  # an end that lacks only its blank line
+                self._data(rest)  # an end that lacks only its blank line
+            self._emit = _nowhere
         messages.flush(emit)
 
-    def _is_stream(self, emit: Emit[Event]) -> bool:
+    def _is_stream(self) -> bool:
         """Whether what came is the beginning of an event stream; else it is kept for `flush`."""
         opening = b"".join(self._parts)
         first = opening.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
@@ -98,14 +104,16 @@ class AnswerDecoder:
             return False
         if not first or first == b"\xef":  # white space, or a piece of a byte order mark
             return False
-        messages = self._messages
-
-        def take(data: bytes) -> None:
-            if data and not data.isspace():
-                messages.feed(data, emit)
-
-        self._take = take
+        self._known = True
         return True
+
+    def _data(self, data: bytes) -> None:
+        if data and not data.isspace():
+            self._messages.feed(data, self._emit)
+
+
+def _nowhere(_event: Event) -> None:
+    """Where events go before the first piece of the body: none come then."""
 
 
 def _foreign(body: bytes) -> InvalidResponseError:
