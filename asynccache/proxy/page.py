@@ -372,6 +372,6 @@ def _foot(activity: Activity, now: float) -> Markup:
         f"Counted by this process since {since} UTC ({age(now - activity.began)}). "
         "Every number carries its exact value: point at it. ",
         "What came before, and other processes', is in the ledger: ",
-        el("code", "asynccache ledger"),
+        el("code", "asynccache report"),
         ".",
     )
