@@ -177,7 +177,7 @@ def _asyncpg() -> ModuleType:
 
 
 def _comment(version: int) -> str:
-    return f"asynccache report, version {version}"
+    return f"asynccache ledger, version {version}"
 
 
 def _affected(status: str) -> int:

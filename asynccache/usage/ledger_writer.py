@@ -86,7 +86,7 @@ class Writer:
         self._said = -_LOG_EVERY
         self._closing: float | None = None  # by when the last rows must be written
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="asynccache report", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="asynccache ledger", daemon=True)
         self._started: threading.Event = threading.Event()
         self._refusal: BaseException | None = None
 
