@@ -139,7 +139,7 @@ class Aggregator:
         kind = type(event)
         if kind is TextDelta:
             answer = self._answers.get(event.index) or self._answer(event.index)  # type: ignore[union-attr]  # kind
-            answer.text.append(event.text)  # type: ignore[union-attr]
+            answer.text.append(event.text)  # type: ignore[union-attr]  # kind
         else:
             take = self._takers.get(kind)
             if take is None:

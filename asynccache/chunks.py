@@ -55,7 +55,7 @@ class ChunkWriter:
                 None,
                 self._tier,
                 self._fingerprint,
-                event.raw,  # type: ignore[union-attr]
+                event.raw,  # type: ignore[union-attr]  # as above
             )
         if type(event) is Started:
             return self._start(event)

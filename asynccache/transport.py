@@ -343,7 +343,7 @@ class _Body:
         """The connection is gone: wake a reader whom nobody else will.
 
         aiohttp's parser in C closes the connection at a chunk header that is no number, and leaves it at that
-        (seen in 3.12 to 3.14.5).
+        (seen in 3.14.5).
         """
         _hear(lost)
         if not self._content.is_eof() and self._content.exception() is None:
