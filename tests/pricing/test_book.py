@@ -232,6 +232,7 @@ print(time.perf_counter() - began)
 """
 
 
+@pytest.mark.slow  # it decides by a clock, which a busy machine spoils: pytest -m slow tests/pricing
 def test_loading_is_quick() -> None:
     """The vendors' files load in 15 ms on first use, best of five (a shared machine is not always quick)."""
     times = [
