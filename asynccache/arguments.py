@@ -271,7 +271,7 @@ def _plain(value: Any) -> Any:
 
 def _check_message(message: dict[str, Any], position: int) -> None:
     role = message.get("role")
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         msg = f"messages[{position}].role={role!r} is not one of {', '.join(sorted(_ROLES))}"
         raise InvalidRequestError(msg)
     content = message.get("content")

@@ -59,14 +59,17 @@ def arguments_of(fields: Mapping[str, Any], *, claude: bool) -> dict[str, Any]:
 def _system(system: Any) -> list[dict[str, Any]]:
     if system is None or system in ("", []):
         return []
-    return [
-        {"role": "system", "content": system if isinstance(system, str) else [dict(part) for part in system]}
-    ]
+    if isinstance(system, str):
+        return [{"role": "system", "content": system}]
+    if not is_array(system) or not all(is_object(part) for part in system):
+        msg = "system is neither a text nor a list of blocks"
+        raise InvalidRequestError(msg)
+    return [{"role": "system", "content": [dict(part) for part in system]}]
 
 
 def _message(message: Any, place: int) -> list[dict[str, Any]]:
     role = message.get("role") if is_object(message) else None
-    if role not in {"user", "assistant", "system"}:
+    if not isinstance(role, str) or role not in {"user", "assistant", "system"}:
         msg = f"messages[{place}].role={role!r:.40} is none of 'user', 'assistant' and 'system'"
         raise InvalidRequestError(msg)
     content = message.get("content")
@@ -95,6 +98,9 @@ def _user(blocks: Any, role: str) -> list[dict[str, Any]]:
 def _result(block: Mapping[str, Any]) -> dict[str, Any]:
     content = block.get("content")
     if is_array(content):
+        if not all(is_object(part) for part in content):
+            msg = "the content of a tool_result is neither a text nor a list of blocks"
+            raise InvalidRequestError(msg)
         content = [_part(part) for part in content]
     message: dict[str, Any] = {
         "role": "tool",
@@ -195,7 +201,7 @@ def _choice(choice: Any) -> dict[str, Any]:
         return {}
     made: dict[str, Any] = {}
     kind = choice.get("type")
-    if kind in _CHOICES:
+    if isinstance(kind, str) and kind in _CHOICES:
         made["tool_choice"] = _CHOICES[kind]
     elif kind == "tool":
         made["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}

@@ -39,7 +39,8 @@ def prefixes(fields: Mapping[str, Any], key: bytes) -> tuple[bytes, ...]:
     messages = fields.get("messages")
     leading = True
     for message in messages if is_array(messages) else ():
-        system = is_object(message) and message.get("role") in _SYSTEM
+        role = message.get("role") if is_object(message) else None
+        system = isinstance(role, str) and role in _SYSTEM
         if leading and not system:
             leading = False
             if size >= _SHORTEST:

@@ -27,6 +27,33 @@ def _claude() -> list[tuple[str, dict[str, Any]]]:
     ]  # fmt: skip
 
 
+CHAT = {
+    "model": "m", "stream": True, "stream_options": {"include_usage": True}, "max_tokens": 9, "n": 2, "t": [1.5e3, -0.0],
+    "messages": [
+        {"role": "system", "content": [{"type": "text", "text": "h\u00e9", "cache_control": {"type": "ephemeral"}}]},
+        {"role": "user", "content": 'hi " \\'},
+    ],
+}  # fmt: skip
+MESSAGES = {
+    "model": "m", "max_tokens": 9007199254740992, "system": [{"type": "text", "text": "s"}], "metadata": {"user_id": "u"},
+    "messages": [
+        {"role": "user", "content": [
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aa"}},
+            {"type": "document", "source": {"type": "text", "data": "d"}},
+            {"type": "tool_result", "tool_use_id": "t", "is_error": True, "content": [{"type": "text", "text": "x"}]},
+        ]},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "so", "signature": "s"}, {"type": "redacted_thinking", "data": "r"},
+            {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}},
+        ]},
+    ],
+    "tools": [{"name": "f", "input_schema": {"type": "object"}, "description": "d", "strict": True}],
+    "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True}, "stop_sequences": ["x"],
+    "thinking": {"type": "enabled", "budget_tokens": 2048},
+    "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {}}},
+}  # fmt: skip
+
+
 def seeds(target: str) -> list[bytes]:
     """Inputs of a target; the first byte cuts the rest."""
     call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
@@ -56,6 +83,7 @@ def seeds(target: str) -> list[bytes]:
         "converse": [b"".join(converse), b'{"output":{"message":{"content":[{"text":"a"}]}},"stopReason":"x"}'],
         "invoke": [b"".join(frame("chunk", {"bytes": text}) for text in packed)],
         "frames": [b"".join(converse)],
+        "body": [json.dumps(CHAT).encode(), json.dumps(MESSAGES, ensure_ascii=False).encode(), b'{"a":{"b":1,"b":2}}'],
         "usage": [json.dumps(USAGE).encode(), b"[]", b'{"cacheDetails":[{"inputTokens":3,"ttl":"1h"}]}'],
     }  # fmt: skip
     return [bytes([step]) + body for body in bodies[target] for step in (0, 4, 15)]

@@ -6,11 +6,28 @@ comes in one piece, and nothing but an error of ours may be raised.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 
+from asynccache.errors import InvalidRequestError
 from asynccache.providers.bedrock.frames import Frame, FrameDecoder, FrameError
+from asynccache.proxy.bodies import (
+    MAX_COMMAS,
+    MAX_DEPTH,
+    MAX_INT,
+    MAX_MESSAGES,
+    Body,
+    read_body,
+    slices,
+    spliced,
+)
+from asynccache.proxy.fields import check_fields
+from asynccache.proxy.messages_in import arguments_of
+from asynccache.proxy.reserving import prompt_tokens, said_output
+from asynccache.proxy.sticky import prefixes
 from asynccache.sse import SSEDecoder
 from asynccache.usage.fields import DIALECTS
 from asynccache.usage.reading import merge_told, read_usage
@@ -78,6 +95,68 @@ def usage(data: bytes) -> None:
         assert told.total_tokens == told.prompt_tokens + told.completion_tokens  # type: ignore[operator]
 
 
+def body(data: bytes) -> None:
+    """A request's body: taken if and only if every JSON reader takes it for the same object, and then sent so."""
+    raw = data[1:]
+    try:
+        taken = read_body(raw)
+    except InvalidRequestError:
+        assert not _is_sound(raw)
+        return
+    assert _is_sound(raw)
+    assert taken.fields == json.loads(raw)
+    sent = spliced(raw, {"model": b'"another"', "new": b"1"})
+    assert read_body(sent).fields == {**taken.fields, "model": "another", "new": 1}
+    kept = slices(sent)
+    for name, member in slices(raw).items():
+        assert name in {"model", "new"} or bytes(kept[name]) == bytes(member)
+    _understood(taken, claude=data[0] % 2 == 0)
+
+
+def _understood(taken: Body, *, claude: bool) -> None:
+    """What the routes make of it before anything is sent: sense, or a refusal of ours."""
+    prompt_tokens(taken.fields)
+    said_output(taken.fields)
+    prefixes(taken.fields, b"key")
+    try:
+        check_fields(taken.fields)
+        arguments = arguments_of(taken.fields, claude=claude)
+    except InvalidRequestError:
+        return
+    assert arguments["messages"]
+
+
+def _is_sound(raw: bytes) -> bool:
+    """Whether Python's own reader, told to be strict, finds one object within the limits."""
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError(pairs)
+        return found
+
+    try:
+        fields = json.loads(raw.decode("utf-8"), object_pairs_hook=members, parse_constant=_no_constant)
+        orjson.dumps(fields)  # half of a surrogate pair is no text
+    except (ValueError, RecursionError, TypeError):
+        return False
+    if type(fields) is not dict or raw.count(b",") > MAX_COMMAS or not _is_bounded(fields, 1):
+        return False
+    messages = fields.get("messages")
+    return type(messages) is not list or len(messages) <= MAX_MESSAGES
+
+
+def _is_bounded(value: Any, depth: int) -> bool:
+    if type(value) is int:
+        return abs(value) <= MAX_INT
+    inner = list(value.values()) if type(value) is dict else value if type(value) is list else None
+    return inner is None or (depth <= MAX_DEPTH and all(_is_bounded(one, depth + 1) for one in inner))
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(word)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "sse": sse,
     "chat": _answer("openai"),
@@ -86,4 +165,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "invoke": _answer("invoke"),
     "frames": frames,
     "usage": usage,
+    "body": body,
 }
