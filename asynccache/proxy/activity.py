@@ -138,7 +138,7 @@ class Activity:
             began: when the call's last byte had come, by ``time.perf_counter()``; 0 where nobody knows.
         """
         provider = deployment.target.partition("/")[0]
-        label = Label(deployment.group, provider, deployment.id[:16], key_id or "none")
+        label = Label(deployment.group, provider, deployment.label, key_id or "none")
         return Attempt(self, label, began)
 
     def refuse(self, status: int) -> None:

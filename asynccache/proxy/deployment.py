@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, final
@@ -14,11 +15,10 @@ from asynccache.cache_control import translate_cache_control
 from asynccache.errors import AsyncCacheError
 from asynccache.pipeline import Pipeline
 from asynccache.pricing.annotator import AnnotateCost
-from asynccache.pricing.catalogue import PriceBook
-from asynccache.pricing.registry import own_models
 from asynccache.providers.openai import OpenAIChat
 from asynccache.providers.registry import get
 from asynccache.proxy.activity import mark_sent, observe
+from asynccache.proxy.own_prices import own_book
 from asynccache.proxy.tracing import traced
 from asynccache.request import Access, Request, Timeout
 from asynccache.retry import retry
@@ -60,6 +60,7 @@ class Deployment:
     Attributes:
         group: the name that callers ask for.
         id: stable over restarts, without a secret in it.
+        label: the id as the ledger and the metrics have it.
         in_flight: answers in progress.
         cool_until: when it may be asked first again, by ``time.monotonic()``.
     """
@@ -79,8 +80,7 @@ class Deployment:
         self.provider: Provider = get(target.partition("/")[0])
         self.access = access
         self.timeout = Timeout(total=model.timeout or config.settings.request_seconds)
-        told = "\n".join((model.name, model.model, model.api_base or "", *map(str, model.path)))
-        self.id = sha256(told.encode()).hexdigest()
+        self.id, self.label = _names(model)
         self.in_flight = 0
         self.cool_until = 0.0
         self._transport = transport
@@ -88,7 +88,7 @@ class Deployment:
         self._official = type(provider) is OpenAIChat and provider.is_official(
             provider.base(Request(model=target, messages=(), access=access))
         )
-        self.prices = _book(model, target)
+        self.prices = own_book(target, model.prices)
         around: list[Stage] = [
             *traced(config.settings),
             observe,
@@ -237,9 +237,14 @@ def deployment(
         raise config.source.error((*model.path, "litellm_params", "model"), exc.message) from exc
 
 
-def _book(model: Model, target: str) -> PriceBook | None:
-    """A price book with the row's own prices in front; None where it has none."""
-    if not model.prices:
-        return None
-    provider = target.partition("/")[0]
-    return PriceBook(own_models({target: {"litellm_provider": provider, **model.prices}}))
+def _names(model: Model) -> tuple[str, str]:
+    """The id that the row gives itself, as LiteLLM has it, or one that its place and names make; and its label."""
+    given = model.info.get("id")
+    if isinstance(given, str) and _ID.fullmatch(given):
+        return given, given
+    told = "\n".join((model.name, model.model, model.api_base or "", *map(str, model.path)))
+    made = sha256(told.encode()).hexdigest()
+    return made, made[:16]
+
+
+_ID = re.compile(r"[!-~]{1,64}")  # it goes into headers and labels

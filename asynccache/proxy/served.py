@@ -61,6 +61,7 @@ class Served:
         self.deployments = [
             deployment(model, config, self.transport, self.simulators, ledger) for model in config.models
         ]
+        _check_ids(config, self.deployments)
         self.router = Router(config, self.deployments)
         self.watch = Watch(config.settings.write_seconds)
         self.gate = gate or Gate()
@@ -73,7 +74,7 @@ class Served:
         watching = self.activity.watch(deployed, outcome.key_id, outcome.began)
         recorders: tuple[Recorder, ...] = (outcome, watching, *outcome.also)
         if self.ledger is not None:
-            labelled = self.ledger.labelled(key_id=outcome.key_id, deployment_id=deployed.id[:16])
+            labelled = self.ledger.labelled(key_id=outcome.key_id, deployment_id=deployed.label)
             recorders = (labelled, *recorders)
         return Order(call_id=call_id, attempt=attempt, deadline=deadline, recorders=recorders)
 
@@ -98,3 +99,14 @@ class Served:
             targets: dict[str, Any] = dict.fromkeys(one.model.model for one in group)
             lines.append(f"{name} → {', '.join(targets)}")
         return lines
+
+
+def _check_ids(config: Config, deployments: list[Deployment]) -> None:
+    """Refuse two rows of one id: callers, the router and the ledger tell them apart by it."""
+    seen: set[str] = set()
+    for one in deployments:
+        if one.id in seen:
+            raise config.source.error(
+                (*one.model.path, "model_info", "id"), f"{one.id!r} is another row's id"
+            )
+        seen.add(one.id)
