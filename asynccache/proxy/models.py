@@ -1,4 +1,7 @@
-"""What is served, told to callers: names, prices, what the cache takes; never a key or an address."""
+"""What is served, told to callers: names, prices, what the cache takes; to each what their key may ask for.
+
+Never a key of a provider's, or an address.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from asynccache.errors import AsyncCacheError, InvalidRequestError
+from asynccache.errors import AsyncCacheError, InvalidRequestError, NotFoundError
 from asynccache.pricing.functions import get_model_info
 
 if TYPE_CHECKING:
@@ -15,16 +18,17 @@ if TYPE_CHECKING:
     from asynccache.pricing.info import ModelInfo
     from asynccache.proxy.deployment import Deployment
     from asynccache.proxy.served import Served
+    from asynccache.usage.ledger_keys import Key
 
 __all__ = ["model_infos", "model_list"]
 
 _CREATED = 1677610602  # OpenAI's field; LiteLLM and others give this same day for all models
 
 
-def model_list(served: Served) -> bytes:
+def model_list(served: Served, key: Key | None) -> bytes:
     """``GET /v1/models``, which both SDKs can read."""
     rows: list[dict[str, Any]] = []
-    for name, group in served.router.groups.items():
+    for name, group in _asked(served, key).items():
         rows.append(
             {
                 "id": name,
@@ -42,21 +46,36 @@ def model_list(served: Served) -> bytes:
     )
 
 
-def model_infos(served: Served, wanted: str | None) -> bytes:
+def model_infos(served: Served, wanted: str | None, key: Key | None) -> bytes:
     """``GET /v1/model/info`` in LiteLLM's shape.
 
     Args:
         served: what is served.
         wanted: the id of the one deployment that is asked for; None is all.
+        key: whose question it is; None where no key is asked for.
 
     Raises:
-        InvalidRequestError: there is no deployment of that id.
+        InvalidRequestError: there is no deployment of that id, or none for this key.
     """
-    rows = [_row(deployment) for deployment in served.deployments if wanted in {None, deployment.id}]
+    found = {one.id: one for group in _asked(served, key).values() for one in group}
+    rows = [_row(one) for one in found.values() if wanted in {None, one.id}]
     if wanted is not None and not rows:
         msg = "no deployment has that litellm_model_id; GET /v1/model/info lists them all"
         raise InvalidRequestError(msg)
     return orjson.dumps({"data": rows})
+
+
+def _asked(served: Served, key: Key | None) -> dict[str, list[Deployment]]:
+    """Who answers, by the names that *key* may ask for: its own, as far as they are served, or all."""
+    if key is None or key.rights.models == ("*",):
+        return served.router.groups
+    found: dict[str, list[Deployment]] = {}
+    for name in key.rights.models:
+        try:
+            found[name] = served.router.find(name)
+        except NotFoundError:
+            continue  # it may be served again one day; a key outlives configurations
+    return found
 
 
 def _row(deployment: Deployment) -> dict[str, Any]:

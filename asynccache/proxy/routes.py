@@ -18,16 +18,15 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from asynccache.proxy.bodies import Body
-    from asynccache.proxy.served import Served
     from asynccache.proxy.speaking import Call
 
 __all__ = ["ROUTES", "Route"]
 
-Answer: TypeAlias = "Callable[[Served, str | None], bytes]"
+Answer: TypeAlias = "Callable[[Call, str | None], bytes]"
 Take: TypeAlias = "Callable[[Call, Body], Awaitable[web.StreamResponse]]"
 
 
-def _nothing(_served: Served, _wanted: str | None) -> bytes:
+def _nothing(_call: Call, _wanted: str | None) -> bytes:
     return b""
 
 
@@ -49,23 +48,27 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     media: str = "application/json"
 
 
-def _alive(_served: Served, _wanted: str | None) -> bytes:
+def _alive(_call: Call, _wanted: str | None) -> bytes:
     return b'"I\'m alive!"'
 
 
-def _ready(_served: Served, _wanted: str | None) -> bytes:
+def _ready(_call: Call, _wanted: str | None) -> bytes:
     return b'{"status":"healthy"}'
 
 
-def _ok(_served: Served, _wanted: str | None) -> bytes:
+def _ok(_call: Call, _wanted: str | None) -> bytes:
     return b"ok"
 
 
-def _models(served: Served, _wanted: str | None) -> bytes:
-    return model_list(served)
+def _models(call: Call, _wanted: str | None) -> bytes:
+    return model_list(call.served, call.key)
 
 
-def _document(_served: Served, _wanted: str | None) -> bytes:
+def _infos(call: Call, wanted: str | None) -> bytes:
+    return model_infos(call.served, wanted, call.key)
+
+
+def _document(_call: Call, _wanted: str | None) -> bytes:
     from asynccache.proxy.openapi import document
 
     return document()
@@ -73,8 +76,8 @@ def _document(_served: Served, _wanted: str | None) -> bytes:
 
 _CHAT = Route(summary="A chat completion, in OpenAI's format.", body=chat_completions)
 _RESPONSES = Route(summary="A response, in OpenAI's format, of a model of OpenAI's.", body=responses)
-_MODELS = Route(summary="The names that are served.", answer=_models)
-_INFO = Route(summary="Each deployment's prices and abilities, in LiteLLM's shape.", answer=model_infos)
+_MODELS = Route(summary="The names that are served, and that the key may ask for.", answer=_models)
+_INFO = Route(summary="Each deployment's prices and abilities, in LiteLLM's shape.", answer=_infos)
 _ALIVE = Route(summary="Whether the process lives.", answer=_alive)
 
 ROUTES: dict[tuple[str, str], Route] = {

@@ -150,7 +150,7 @@ class Server:
             return route.look(call, query)
         if route.body is None:
             wanted = parse_qs(query).get("litellm_model_id", [None])[0] if query else None
-            return _whole(call, route.answer(call.served, wanted), route.media)
+            return _whole(call, route.answer(call, wanted), route.media)
         if call.request.headers.get("expect", "").lower() == "100-continue":
             writer: Any = call.request.writer
             await writer.write(_CONTINUE)

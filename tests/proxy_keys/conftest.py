@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.ledger.conftest import postgres, postgres_url, where
+from tests.proxy.conftest import sim
 from tests.proxy.upstream import WHOLE, Upstream, upstream
 
-__all__ = ["postgres", "postgres_url", "provider", "where"]
+__all__ = ["postgres", "postgres_url", "provider", "sim", "where"]
 
 
 @pytest.fixture
