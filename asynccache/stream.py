@@ -220,7 +220,8 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         """Link the machines. Those that take a few types only share one look at an item's type."""
         self._links = []
         emit: Emit[Any] = self.ready.append
-        beyond, table = emit, dict[type[Any], Emit[Any]]()
+        beyond = emit
+        table: dict[type[Any], Emit[Any]] = {}
         for machine in reversed(self._machines):
             self._links.append((machine, emit))
             link = _link(machine, emit)
