@@ -31,7 +31,7 @@ def read_openai(arrival: Arrival) -> Asked:
     body = arrival.body
     check_chat(body)
     model = body["model"]
-    _check_parameters(body, model)
+    check_parameters(body, model, ttls=("30m",))
     return Asked(
         model=model,
         prompt=openai_prompt(body, arrival.owner),
@@ -111,7 +111,8 @@ def _thinks(body: dict[str, Any], model: str) -> bool:
     return reasons(model) and body.get("reasoning_effort") not in ("none", "minimal")
 
 
-def _check_parameters(body: dict[str, Any], model: str) -> None:
+def check_parameters(body: dict[str, Any], model: str, *, ttls: tuple[str, ...]) -> None:
+    """Refuses what this model does not take; *ttls* are the lifetimes that a request may ask for as a whole."""
     if reasons(model) and body.get("max_tokens") is not None:
         raise Refusal(
             400,
@@ -141,10 +142,10 @@ def _check_parameters(body: dict[str, Any], model: str) -> None:
                 param="reasoning_effort",
                 code="unsupported_value",
             )
-    _check_cache(body, model)
+    _check_cache(body, model, ttls)
 
 
-def _check_cache(body: dict[str, Any], model: str) -> None:
+def _check_cache(body: dict[str, Any], model: str, ttls: tuple[str, ...]) -> None:
     options = body.get("prompt_cache_options")
     if options is not None and openai_version(model) < (5, 6):
         raise Refusal(
@@ -153,7 +154,7 @@ def _check_cache(body: dict[str, Any], model: str) -> None:
             param="prompt_cache_options",
             code="unsupported_parameter",
         )
-    for name, known in (("mode", ("implicit", "explicit")), ("ttl", ("30m",))):
+    for name, known in (("mode", ("implicit", "explicit")), ("ttl", ttls)):
         value = obj(options).get(name)
         if value is not None and value not in known:
             where = f"prompt_cache_options.{name}"

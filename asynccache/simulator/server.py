@@ -18,6 +18,7 @@ from .deepseek_wire import DeepSeekWire
 from .door import check_model, decoded, logged_headers, owner
 from .log import Record
 from .openai_wire import OpenAIWire
+from .responses_wire import ResponsesWire
 from .scenario import HEADER, NO_SCENARIO, Scenario, read_scenario
 from .settings import SimulatorSettings
 from .speaking import closed, speak
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-WIRES: tuple[Callable[[], Wire], ...] = (OpenAIWire, AnthropicWire, DeepSeekWire, BedrockWire)
+WIRES: tuple[Callable[[], Wire], ...] = (
+    OpenAIWire,
+    ResponsesWire,
+    AnthropicWire,
+    DeepSeekWire,
+    BedrockWire,
+)
 
 
 class Simulator:
