@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
-from asynccache.errors import ConfigurationError
 from asynccache.reply import CacheCreation, CompletionTokensDetails, Iteration, PromptTokensDetails, Usage
 from asynccache.shapes import is_array, is_object
 from asynccache.usage.fields import DIALECTS
+from asynccache.usage.places import spelling_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,10 +49,7 @@ def read_usage(
     Raises:
         ConfigurationError: the table has no such row.
     """
-    spelling = DIALECTS.get(dialect)
-    if spelling is None:
-        msg = f"no row {dialect!r} in usage/fields.py; known: {', '.join(sorted(DIALECTS))}"
-        raise ConfigurationError(msg)
+    spelling = spelling_for(dialect, raw)
     try:
         counts = _read_counts(raw, spelling, completion_known=completion_known)
         creation = _by_lifetime(raw, spelling, counts.written, lifetime)
@@ -63,8 +58,8 @@ def read_usage(
         tools = _server_tools(raw, spelling)
         iterations = _iterations(raw)
     except _NotACountError:
-        return _facts(raw, spelling, Usage(source="invalid", raw=raw))
-    usage = Usage(
+        return Usage(source="invalid", raw=raw, **_facts(raw, spelling))
+    return Usage(
         prompt_tokens=counts.prompt,
         completion_tokens=counts.completion,
         total_tokens=_sum(counts.prompt, counts.completion),
@@ -82,8 +77,8 @@ def read_usage(
         server_tool_use=tools,
         iterations=iterations,
         raw=raw,
+        **_facts(raw, spelling),
     )
-    return _facts(raw, spelling, usage)
 
 
 def merge_told(earlier: Any, later: Any, depth: int = _DEPTH) -> Any:
@@ -173,14 +168,17 @@ def _split(raw: Any, spelling: Spelling) -> dict[str, int]:
 
 
 def _by_lifetime(raw: Any, spelling: Spelling, written: int | None, asked: str | None) -> CacheCreation:
-    if written is None:
-        return CacheCreation()
+    if not written:
+        return CacheCreation() if written is None else _NOTHING_WRITTEN
     counts = dict.fromkeys(_LIFETIMES, 0)
     split = _split(raw, spelling)
     counts.update(split)
     rest = asked if spelling.asked_lifetime and asked in _LIFETIMES else spelling.other_lifetime
     counts[rest] += written - sum(split.values())
     return CacheCreation(**{_LIFETIMES[ttl]: count for ttl, count in counts.items()})
+
+
+_NOTHING_WRITTEN = CacheCreation(**dict.fromkeys(_LIFETIMES.values(), 0))
 
 
 def _server_tools(raw: Any, spelling: Spelling) -> dict[str, int] | None:
@@ -192,8 +190,11 @@ def _server_tools(raw: Any, spelling: Spelling) -> dict[str, int] | None:
 
 
 def _iterations(raw: Any) -> tuple[Iteration, ...] | None:
-    told = _find(raw, (("iterations",),))
+    told = _find(raw, _RUNS)
     return tuple(_iteration(run) for run in told) if is_array(told) and told else None
+
+
+_RUNS = (("iterations",),)
 
 
 def _iteration(run: Any) -> Iteration:
@@ -210,19 +211,20 @@ def _iteration(run: Any) -> Iteration:
     )
 
 
-def _facts(raw: Any, spelling: Spelling, usage: Usage) -> Usage:
-    """*usage* with the facts beside the counts, where the provider tells them."""
+def _facts(raw: Any, spelling: Spelling) -> dict[str, Any]:
+    """The facts beside the counts, where the provider tells them."""
     if not is_object(raw):
-        return usage
-    told = {
-        "service_tier": _word(raw, spelling.tier),
-        "speed": _word(raw, ("speed",)),
-        "inference_geo": _word(raw, ("inference_geo",)),
-    }
-    facts = {name: word for name, word in told.items() if word is not None}
-    if not facts:
-        return usage
-    return msgspec.structs.replace(usage, **facts)
+        return {}
+    facts: dict[str, Any] = {}
+    for field, names in (("service_tier", spelling.tier), ("speed", _SPEED), ("inference_geo", _GEOGRAPHY)):
+        word = _word(raw, names)
+        if word is not None:
+            facts[field] = word
+    return facts
+
+
+_SPEED = ("speed",)
+_GEOGRAPHY = ("inference_geo",)
 
 
 def _source(counts: _Counts) -> UsageSource:
@@ -246,7 +248,7 @@ def _find(raw: Any, places: Places) -> Any:
 
 
 def _count(raw: Any, places: Places) -> int | None:
-    value = _find(raw, places)
+    value = _find(raw, places) if places else None
     return None if value is None else _whole(value)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from asynccache.errors import ConfigurationError
 from asynccache.reply import CacheCreation, Usage
@@ -417,6 +419,14 @@ def test_every_reading_adds_up(told: tuple[str, dict[str, Any]]) -> None:
 def test_no_usage_object_breaks_the_reading(told: tuple[str, dict[str, Any]]) -> None:
     """Whatever stands in a place, the reading ends, and adds up where it is valid."""
     assert _adds_up(read_usage(told[1], told[0]))
+
+
+@given(_objects(st.one_of(_counts, _anything)))
+def test_a_remembered_shape_reads_as_the_whole_row(told: tuple[str, dict[str, Any]]) -> None:
+    """Places that an object does not have are left out of its row, and change no reading of it."""
+    dialect, raw = told
+    whole = read_usage(MappingProxyType(raw), dialect)  # of no shape that is remembered
+    assert replace(whole, raw=raw) == read_usage(raw, dialect)
 
 
 _json = st.recursive(
