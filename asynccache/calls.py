@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, final, overload
@@ -12,6 +13,7 @@ from anyio.from_thread import start_blocking_portal
 
 from asynccache.client import Client
 from asynccache.completion_stream import CompletionStream
+from asynccache.errors import WrongEventLoopError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -112,10 +114,18 @@ class _Loop:
         self._manager = start_blocking_portal(name="asynccache")
         self._portal: BlockingPortal = self._manager.__enter__()
         self.client = Client()
+        self.pid = os.getpid()
         atexit.register(self.close)
 
     def run(self, call: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """Wait for *call*; an interrupt here cancels it there."""
+        """Wait for *call*; an interrupt here cancels it there.
+
+        Raises:
+            WrongEventLoopError: this is a forked child, where the thread of the loop is not.
+        """
+        if self.pid != os.getpid():
+            msg = "this stream belongs to the process that was forked; begin another one here"
+            raise WrongEventLoopError(msg)
         future = self._portal.start_task_soon(call, *args)
         try:
             return future.result()
@@ -125,6 +135,8 @@ class _Loop:
 
     def close(self) -> None:
         """Close the connections and end the thread."""
+        if self.pid != os.getpid():
+            return
         self.run(self.client.aclose)
         self._manager.__exit__(None, None, None)
 
@@ -136,9 +148,9 @@ _loops: list[_Loop] = []
 
 def _loop() -> _Loop:
     with _making:
-        if not _loops:
+        if not _loops or _loops[-1].pid != os.getpid():
             _loops.append(_Loop())
-        return _loops[0]
+        return _loops[-1]
 
 
 @overload

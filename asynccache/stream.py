@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, final
 
-import anyio
 import msgspec
+from anyio import CancelScope, ClosedResourceError, EndOfStream  # not on first use: that may be the end
 from anyio.abc import ObjectReceiveStream
 
 from asynccache.reply import CacheReport
@@ -152,8 +153,8 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
             if self._end is not None:
                 if not self._closed:
                     await self._release()
-                if type(self._end) is anyio.EndOfStream:
-                    raise anyio.EndOfStream  # a new one: one that is kept would hold, by its traceback, this stream
+                if type(self._end) is EndOfStream:
+                    raise EndOfStream  # a new one: one that is kept would hold, by its traceback, this stream
                 raise self._end
             await self._pull()
         return ready.popleft()
@@ -166,7 +167,7 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
             return self.ready.popleft()
         try:
             return await self.receive()
-        except anyio.EndOfStream:
+        except EndOfStream:
             raise StopAsyncIteration from None
 
     async def peek(self, wanted: Callable[[T], bool]) -> bool:
@@ -187,13 +188,13 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
     def failed(self) -> Exception | None:
         """The error that `receive` will raise once the items before it are taken; None if there is none."""
         end = self._end
-        return None if end is None or isinstance(end, (anyio.EndOfStream, anyio.ClosedResourceError)) else end
+        return None if end is None or isinstance(end, (EndOfStream, ClosedResourceError)) else end
 
     async def aclose(self) -> None:
         """Let the answer go: what was not received is lost. Idempotent, and safe under cancellation."""
         self.ready.clear()
         if self._end is None:
-            self._end = anyio.ClosedResourceError()
+            self._end = ClosedResourceError()
             self._interrupt(None)
         await self._shut()
 
@@ -201,8 +202,8 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         push = self._push or self._connect()
         try:
             push(await self._source.receive())  # the only await per read
-        except anyio.EndOfStream:  # the source's end, or a machine's word that the answer is whole
-            self._end = anyio.EndOfStream()
+        except EndOfStream:  # the source's end, or a machine's word that the answer is whole
+            self._end = EndOfStream()
             self._flush()
             if self.failed is not None:
                 await self._shut()
@@ -211,7 +212,7 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
             self._interrupt(exc)
             await self._shut()
         except BaseException as exc:  # cancelled
-            self._end = anyio.ClosedResourceError()
+            self._end = ClosedResourceError()
             self._interrupt(exc)
             await self._shut()
             raise
@@ -238,7 +239,7 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         try:
             for machine, emit in reversed(self._links):
                 machine.flush(emit)
-        except anyio.EndOfStream:
+        except EndOfStream:
             self._over = True
         except Exception as exc:  # noqa: BLE001 - a body that was cut short; receive() raises it
             self._end = exc
@@ -276,17 +277,17 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         if close is not None:
             close()
             return
-        with anyio.CancelScope(shield=True):
+        with CancelScope(shield=True):
             await self._source.aclose()
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True):
+        if getattr(self, "_closed", True) or sys.is_finalizing():  # what is left then goes with the process
             return
         self._closed = True
         unfinished = self._end is None
         close = getattr(self._source, "close", None)
         if unfinished:
-            self._end = anyio.ClosedResourceError()
+            self._end = ClosedResourceError()
             self._interrupt(None)
         if close is not None:
             close()

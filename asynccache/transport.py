@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import time
+import warnings
 from typing import TYPE_CHECKING, Any, final
 
 import aiohttp
@@ -82,6 +84,7 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._places: asyncio.Semaphore | None = None
         self._closed = False
+        self._pid = os.getpid()
 
     async def __call__(self, request: Request) -> Stream[Any]:
         """Send *request*; the stream's items are the body's bytes, as they come.
@@ -117,6 +120,7 @@ class Transport:
     async def aclose(self) -> None:
         """Close every connection, for good. Idempotent."""
         self._closed = True
+        self._leave_to_parent()
         session, self._session = self._session, None
         if session is not None:
             with anyio.CancelScope(shield=True):
@@ -132,7 +136,36 @@ class Transport:
         idle: Any = getattr(connector, "_conns", {})
         return len(acquired) + sum(map(len, idle.values()))
 
+    def __del__(self) -> None:
+        """A client that nobody closed closes its connections when it goes, with a `ResourceWarning`."""
+        if getattr(self, "_session", None) is None or self._leave_to_parent():
+            return
+        session: Any = self._session
+        loop: Any = self._loop
+        warnings.warn(
+            "a Client was dropped without aclose(); use `async with`", ResourceWarning, stacklevel=2
+        )
+        connector = session.connector
+        session.detach()  # it would complain on the log
+        close = getattr(connector, "_close", None)  # the public way is to be awaited
+        if close is None:
+            return
+        if loop.is_closed():
+            close()
+        else:
+            loop.call_soon_threadsafe(close)
+
+    def _leave_to_parent(self) -> bool:
+        """In a forked child: let go of the parent's connections without touching them; whether it was one."""
+        if self._pid == os.getpid():
+            return False
+        self._pid = os.getpid()
+        _of_parents.append(self._session)
+        self._session = None
+        return True
+
     def _open_session(self) -> aiohttp.ClientSession:
+        self._leave_to_parent()
         loop = asyncio.get_running_loop()
         if self._closed:
             msg = "this Client is closed; make another one"
@@ -244,8 +277,8 @@ class _Body:
     """
 
     __slots__ = (
-        "_clock", "_closed", "_content", "_limit", "_loop", "_lost", "_max", "_places", "_received",
-        "_response", "_since", "_timer", "_waited",
+        "_clock", "_closed", "_content", "_limit", "_loop", "_lost", "_max", "_pid", "_places",
+        "_received", "_response", "_since", "_timer", "_waited",
     )  # fmt: skip
 
     def __init__(
@@ -258,6 +291,7 @@ class _Body:
         self._max = max_body
         self._received = 0
         self._closed = False
+        self._pid = os.getpid()
         self._loop = asyncio.get_running_loop()
         self._waited = time.monotonic() - clock.begun  # seconds waited since the last meaningful event
         self._since: float | None = None  # when the read in progress began
@@ -325,6 +359,12 @@ class _Body:
         if self._closed:
             return
         self._closed = True
+        if self._pid != os.getpid():
+            _of_parents.append(self._response)
+            return
+        if self._loop.is_closed():
+            self._response.close()
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -386,6 +426,10 @@ class _Body:
 
 
 _USER_AGENT = "asynccache"
+
+# Exception to "no module-level state": what a forked child inherited. To close it there, or to let it be collected,
+# would take the parent's own sockets out of the epoll that both share.
+_of_parents: list[Any] = []
 
 
 # What reading a body may raise; the parser's own errors are no ClientError.

@@ -65,7 +65,8 @@ class Calls(RuleBasedStateMachine):
             try:
                 self.streams.append(await self.client.acompletion(**asked, stream=True))
             except ConfigurationError:
-                assert self.closed  # the attempt never reached the wire; it is told all the same
+                assert self.closed
+                return  # what was refused before anything was sent is no attempt
             except AsyncCacheError:
                 pass
             self.attempts += 1
