@@ -130,12 +130,15 @@ def create(ledger: str | None, key_id: str | None, models: tuple[str, ...], **ri
 @click.argument("ledger")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; amounts are strings.")
 def list_(ledger: str, *, as_json: bool) -> None:
-    """Every key that was ever made: what it may do, what it has spent in this period."""
+    """Every key that was ever made: what it may do, what a budget has spent in this period.
+
+    What keys without a budget cost is in `asynccache report LEDGER --by key`.
+    """
     from asynccache.usage.ledger_budget import span_of, standing
     from asynccache.usage.ledger_keys import all_keys
 
     now = datetime.now(UTC)
-    with _door(ledger) as door:
+    with _door(ledger, must_exist=True) as door:
         found = door.run(all_keys())
         stands = [door.run(standing(key.id, span_of(key.rights.period, now)[0])) for key in found]
     if as_json:
@@ -158,7 +161,7 @@ def revoke(ledger: str, key_id: str) -> None:
     """Refuse the key with that ID from now on, for ever."""
     from asynccache.usage.ledger_keys import revoke_key
 
-    with _door(ledger) as door:
+    with _door(ledger, must_exist=True) as door:
         if not door.run(revoke_key(key_id, datetime.now(UTC))):
             msg = f"there is no key {key_id!r} that is not revoked already; see `asynccache keys list`"
             raise click.ClickException(msg)
@@ -166,11 +169,16 @@ def revoke(ledger: str, key_id: str) -> None:
 
 
 @contextmanager
-def _door(ledger: str) -> Generator[Door]:
+def _door(ledger: str, *, must_exist: bool = False) -> Generator[Door]:
+    from pathlib import Path
+
     from asynccache.usage.ledger_budget import BUDGET_TABLES
     from asynccache.usage.ledger_door import open_door
     from asynccache.usage.ledger_keys import KEY_TABLES
 
+    if must_exist and "://" not in ledger and not Path(ledger).exists():
+        msg = f"there is no ledger {ledger}; its name stands in asynccache_settings.ledger of the proxy"
+        raise click.ClickException(msg)
     door = open_door(ledger, (*BUDGET_TABLES, *KEY_TABLES))
     try:
         yield door
@@ -218,8 +226,8 @@ def _document(key: Key, now: datetime, at: Standing) -> dict[str, Any]:
         "tpm": rights.tpm,
         "budget": None if rights.budget is None else str(rights.budget),
         "period": rights.period,
-        "spent": _dollars(at.spent),
-        "held": _dollars(at.held),
+        "spent": None if rights.budget is None else _dollars(at.spent),
+        "held": None if rights.budget is None else _dollars(at.held),
     }
 
 
@@ -232,9 +240,11 @@ def _cells(key: Key, now: datetime, at: Standing) -> tuple[str, ...]:
         ",".join(rights.models),
         "-" if rights.expires is None else rights.expires.strftime("%Y-%m-%d %H:%M"),
         *("-" if limit is None else str(limit) for limit in limits),
-        "-" if rights.budget is None else f"{rights.budget}/{rights.period}",
-        _dollars(at.spent),
-        _dollars(at.held),
+        *(
+            ("-", "-", "-")  # nothing is counted for it here; `asynccache report` tells what it cost
+            if rights.budget is None
+            else (f"{rights.budget}/{rights.period}", _dollars(at.spent), _dollars(at.held))
+        ),
     )
 
 

@@ -143,18 +143,24 @@ class _Running:
 
     async def _reload(self, server: Server) -> None:
         """All or nothing: what cannot be used changes nothing."""
-        from asynccache.proxy.config import ConfigError
+        from asynccache.errors import ConfigurationError
+        from asynccache.proxy.config import keep_fixed
         from asynccache.proxy.keys import check_address
 
+        waiting: list[str] = []
         try:
-            config = self._read()
-            check_address(self.host, config.master_key)
+            config, waiting = keep_fixed(self._read(), server.served.config)
+            warning = check_address(self.host, config.master_key)
             server.replace(await self._serve_config(config, server.served))
-            server.served.gate.note("reload", config)
-        except ConfigError as error:
+        except ConfigurationError as error:
             click.echo(f"the configuration stays as it was: {error.message}", err=True)
         else:
+            server.served.gate.note("reload", config)
             click.echo("the configuration was read again", err=True)
+            if warning is not None:
+                click.echo(f"Warning: {warning}", err=True)
+        for name in waiting:
+            click.echo(f"Warning: {name} was changed, and stays as it was until a restart", err=True)
 
     async def _serve_config(self, config: Config, before: Served | None = None) -> Served:
         from asynccache.proxy.served import Served

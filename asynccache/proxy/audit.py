@@ -19,10 +19,13 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
+from urllib.parse import urlsplit
 
+import msgspec
 import orjson
 
 from asynccache.errors import ConfigurationError
+from asynccache.secret import redact_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +83,20 @@ def verify_audit(file: Path, *, head: str | None = None) -> Verdict:
 
 def config_hash(config: Config) -> str:
     """The SHA-256 of what is configured; secrets stand as ``***``, so that none can be guessed from it."""
-    return sha256(repr(config).encode()).hexdigest()
+    settings = msgspec.structs.replace(config.settings, ledger=_place(config.settings.ledger))
+    models = tuple(
+        msgspec.structs.replace(model, headers=redact_headers(dict(model.headers))) for model in config.models
+    )
+    told = msgspec.structs.replace(config, settings=settings, models=models)
+    return sha256(repr(told).encode()).hexdigest()
+
+
+def _place(ledger: str | None) -> str | None:
+    """An address without what may be secret in it: its user, password and parameters."""
+    if ledger is None or "://" not in ledger:
+        return ledger
+    parts = urlsplit(ledger)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @final

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from asynccache.request import Path
     from asynccache.usage.ledger_keys import Key
 
-__all__ = ["Config", "ConfigError", "Model", "Settings", "parse_config", "read_config"]
+__all__ = ["Config", "ConfigError", "Model", "Settings", "keep_fixed", "parse_config", "read_config"]
 
 MASTER_KEY_VARIABLES = ("ASYNCCACHE_MASTER_KEY", "LITELLM_MASTER_KEY")
+_FIXED = ("ledger", "audit", "header_seconds", "idle_seconds")
+"""Settings of what is opened once: the database, the log, the listener."""
 
 
 @final
@@ -125,6 +127,15 @@ def master_key_of(environment: Mapping[str, str]) -> Secret | None:
     """The master key that the environment gives, where the file has none."""
     found = next((environment[name] for name in MASTER_KEY_VARIABLES if environment.get(name)), None)
     return None if found is None else Secret(found)
+
+
+def keep_fixed(config: Config, before: Config) -> tuple[Config, list[str]]:
+    """*config* for a process that serves *before*: what takes a restart stays, and is named where it was changed."""
+    new, old = config.settings, before.settings
+    fixed = {name: getattr(old, name) for name in _FIXED if getattr(old, name) != getattr(new, name)}
+    settings = msgspec.structs.replace(new, **fixed)
+    kept = msgspec.structs.replace(config, settings=settings)
+    return kept, [f"asynccache_settings.{name}" for name in fixed]
 
 
 @final

@@ -157,6 +157,20 @@ def test_the_hash_of_a_configuration() -> None:
     )
     assert config_hash(one) == config_hash(two) != config_hash(other)
     assert config_hash(Config(master_key=Secret("a"))) == config_hash(Config(master_key=Secret("b")))
+    hashes = [
+        config_hash(parse_config(parse_yaml(text.encode(), "c", {}), {}))
+        for text in (
+            "asynccache_settings: {ledger: 'postgresql://u:one@db:5/l?password=x'}",
+            "asynccache_settings: {ledger: 'postgresql://u:tw@o@db:5/l?password=y'}",
+            "asynccache_settings: {ledger: 'postgresql://u:one@other:5/l'}",
+        )
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+    row = (
+        "model_list: [{model_name: m, litellm_params: {model: openai/x, extra_headers: {Authorization: %s}}}]"
+    )
+    one, two = (config_hash(parse_config(parse_yaml((row % word).encode(), "c", {}), {})) for word in "ab")
+    assert one == two
 
 
 PROMPT = "canary-prompt-7f3a"

@@ -133,6 +133,24 @@ def test_create_refuses(arguments: tuple[str, ...], tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
 
 
+def test_a_ledger_that_is_not_there(tmp_path: Path) -> None:
+    """A slip in its name makes no empty database, and says whose name it is."""
+    where = tmp_path / "slip.db"
+    for arguments in (("list", str(where)), ("revoke", str(where), "team")):
+        done = run("keys", *arguments)
+        assert (done.returncode, "there is no ledger" in done.stderr) == (1, True)
+    assert not where.exists()
+
+
+def test_what_is_not_counted_is_no_zero(tmp_path: Path) -> None:
+    """A key without a budget shows no amount spent, rather than none."""
+    where = str(tmp_path / "ledger.db")
+    assert run("keys", "create", where, "--id", "free", "--model", "m").returncode == 0
+    [row] = json.loads(run("keys", "list", where, "--json").stdout)["keys"]
+    assert (row["budget"], row["spent"], row["held"]) == (None, None, None)
+    assert run("keys", "list", where).stdout.splitlines()[1].split()[-3:] == ["-", "-", "-"]
+
+
 def test_create_for_a_configuration(tmp_path: Path) -> None:
     """Without a ledger the row that is printed, pasted into a configuration, lets the key in."""
     arguments = ("--model", "m", "--rpm", "5", "--budget", "2.5", "--expires", "30d", "--per", "day")
