@@ -42,13 +42,13 @@ async def responses(call: Call, body: Body) -> web.StreamResponse:
     check_fields(fields)
     asked, stream = asked_model(fields), is_streamed(fields)
     served = call.served
+    if not any(map(_has_responses, served.router.find(asked))):
+        msg = f"{asked[:200]!r} is no model of OpenAI's; only those have /v1/responses, ask /v1/chat/completions"
+        raise NotFoundError(msg, status_code=404, code="unsupported_endpoint")
     deadline = served.deadline()
     stages: list[TapStage] = []
 
     async def attempt(deployment: Deployment, name: str, number: int) -> Stream[Any]:
-        if deployment.provider.name != "openai":
-            msg = f"{asked[:200]!r} is no model of OpenAI's; only those have /v1/responses, ask /v1/chat/completions"
-            raise NotFoundError(msg, status_code=404, code="unsupported_endpoint")
         order = served.order(call.id, number, deployment, call.outcome, deadline)
         request = deployment.plain_request(name, order, stream=stream, params={})
         stages.append(TapStage(_decoder, RESPONSES))
@@ -57,7 +57,7 @@ async def responses(call: Call, body: Body) -> web.StreamResponse:
         sent = with_body(template, spliced(body.raw, {"model": orjson.dumps(request.model_id)}))
         return await deployment.send(sent, request, stages[-1])
 
-    answering = await served.router.ask(asked, fields, attempt, deadline)
+    answering = await served.router.ask(asked, fields, attempt, deadline, can=_has_responses)
     tap = stages[-1].tap
     if tap is None:
         msg = "an answer without its tap"
@@ -65,6 +65,10 @@ async def responses(call: Call, body: Body) -> web.StreamResponse:
     cost = served.settings.cost_in_bodies
     voice = RawVoice(tap, streamed=isinstance(tap, StreamTap), chunks=False, usage=True, cost=cost)
     return await say(call, answering, voice)
+
+
+def _has_responses(deployment: Deployment) -> bool:
+    return deployment.provider.name == "openai"
 
 
 def _decoder(request: Request, head: Head) -> ResponsesDecoder:

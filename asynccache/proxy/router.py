@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["Answering", "Router"]
 
 
+def _anybody(_deployment: Deployment) -> bool:
+    return True
+
+
 @final
 class Answering:
     """An answer in progress and the deployment that gives it, busy with it until `release`."""
@@ -81,8 +85,17 @@ class Router:
         fields: Mapping[str, Any],
         attempt: Callable[[Deployment, str, int], Awaitable[Stream[Any]]],
         deadline: float,
+        *,
+        can: Callable[[Deployment], bool] = _anybody,
     ) -> Answering:
         """The first answer that begins, by *attempt* on one deployment after the other.
+
+        Args:
+            asked: the model, as the caller calls it; one of its deployments *can*.
+            fields: the request's body.
+            attempt: asks one deployment.
+            deadline: when it must be over, by ``time.monotonic()``.
+            can: whether a deployment understands the request's format; nobody else is asked.
 
         Raises:
             AsyncCacheError: none did; the last one's error, or the first that another attempt cannot help.
@@ -91,13 +104,14 @@ class Router:
         attempts = 0
         while True:
             name = names.pop(0)
-            group = self.find(name)
+            group = [one for one in self.find(name) if can(one)]
             beginnings = prefixes(fields, self._sticky.key) if len(group) > 1 else ()
             try:
                 answering = await self._ask_group(group, name, beginnings, attempt, attempts, deadline)
             except AsyncCacheError as error:
                 attempts += 1
-                names = names or self._fallbacks(asked, name, error)
+                others = names or self._fallbacks(asked, name, error)
+                names = [other for other in others if any(map(can, self.find(other)))]
                 if not names or time.monotonic() >= deadline:
                     raise
                 continue
