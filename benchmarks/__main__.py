@@ -1,7 +1,8 @@
 """``python -m benchmarks``: measures everything, writes ``results/speed.json``, the plots and RESULTS.md's Speed.
 
 Peers live where they are installed: ``--python peers=PATH`` names the interpreter that has them, ``--python
-litellm=PATH`` one for a peer that cannot share it. What is not installed says so in the table.
+litellm=PATH`` one for a peer that cannot share it. What is not installed says so in the table. The proxy is measured
+last, beside the peers that ``--litellm-proxy`` and ``--portkey`` name; see `benchmarks.proxy`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.measure import ROOT, Suite
 from benchmarks.plots import write_plots
+from benchmarks.proxy import measure_proxy
 from benchmarks.report import write_results
 
 FOLDER = Path(__file__).parent / "results"
@@ -30,6 +32,13 @@ def main() -> None:
     )
     parser.add_argument("--scale", type=float, default=1.0, help="of the usual number of rounds")
     parser.add_argument("--render", action="store_true", help="write the tables from the last results")
+    parser.add_argument(
+        "--litellm-proxy", metavar="PYTHON", default="", help="an interpreter that has litellm[proxy]"
+    )
+    parser.add_argument(
+        "--portkey", metavar="FOLDER", default="", help="where npm has put @portkey-ai/gateway"
+    )
+    parser.add_argument("--no-proxy", action="store_true", help="leave the proxy out")
     options = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     kept = FOLDER / "speed.json"
@@ -43,6 +52,10 @@ def main() -> None:
         kept.write_text(json.dumps(measured, separators=(",", ":")) + "\n")
     write_plots(measured, FOLDER)
     write_results(measured, ROOT / "benchmarks" / "RESULTS.md")
+    if not options.no_proxy and (not options.render or (FOLDER / "proxy.json").exists()):
+        given = {"litellm": options.litellm_proxy, "portkey": options.portkey}
+        peers = {name: path for name, path in given.items() if path}
+        measure_proxy(peers, seconds=1.5 * options.scale, render=options.render)
 
 
 def _about(suite: Suite, took: float) -> dict[str, object]:

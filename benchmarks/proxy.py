@@ -1,7 +1,9 @@
-"""The proxy alone: requests and streams a second, added time, CPU, memory and start, ledger off and on.
+"""The proxy beside its peers: the same load, the same upstream, interleaved; ledger off and on.
 
-``python -m benchmarks.proxy`` runs it between a load of its own (this process) and `benchmarks.upstream`,
-both in processes of their own; CPU is the proxy's alone. ``--seconds`` sets how long each figure is taken.
+``python -m benchmarks.proxy --litellm PYTHON --portkey FOLDER`` measures all, writes ``results/proxy.json`` and the
+Proxy section of RESULTS.md. PYTHON is an interpreter that has ``litellm[proxy]``, FOLDER one into which npm has put
+``@portkey-ai/gateway``; what is not there says so. The server that is measured has one core to itself, the load and
+the upstream share the others; CPU is the server's alone.
 """
 
 from __future__ import annotations
@@ -10,210 +12,217 @@ import argparse
 import asyncio
 import json
 import os
-import re
-import subprocess
-import sys
-import tempfile
+import platform
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-START = "from asynccache.cli.proxy import proxy; proxy.main()"
-TICKS = os.sysconf("SC_CLK_TCK")
+from benchmarks.proxy_load import Load, load, request_for
+from benchmarks.proxy_report import write_proxy
+from benchmarks.proxy_servers import (
+    BASE,
+    CORES,
+    OURS,
+    PEERS,
+    ROOT,
+    NotInstalled,
+    Server,
+    on_load_core,
+    running,
+    upstream,
+    versions,
+)
+
+FOLDER = Path(__file__).parent / "results"
+DIRECT = "upstream alone"
 MESSAGES = [
     {"role": "system", "content": "You answer in few words. " * 40},
     {"role": "user", "content": "Which clauses are new?"},
 ]
-
-
-class Caller(asyncio.Protocol):
-    """One connection that asks again as soon as it is answered, and counts."""
-
-    def __init__(self, request: bytes, times: list[float]) -> None:
-        self._request = request
-        self._times = times
-        self._tail = b""
-        self._left = -1  # bytes of the body still to come; -1 while the head is not whole
-        self._chunked = False
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.running = True
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._ask()
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        if not self.lost.done():
-            self.lost.set_result(None)
-
-    def _ask(self) -> None:
-        self._left, self._tail = -1, b""
-        self._began = time.perf_counter()
-        self._transport.write(self._request)
-
-    def data_received(self, data: bytes) -> None:
-        if self._left < 0:
-            self._tail += data
-            end = self._tail.find(b"\r\n\r\n")
-            if end < 0:
-                return
-            head = self._tail[:end].lower()
-            assert head.startswith(b"http/1.1 200"), self._tail[:500]
-            self._chunked = b"chunked" in head
-            data = self._tail[end + 4 :]
-            self._tail = b""
-            self._left = 1 if self._chunked else int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-        if self._chunked:
-            self._tail = (self._tail + data)[-7:]
-            done = self._tail == b"\r\n0\r\n\r\n"
-        else:
-            self._left -= len(data)
-            done = self._left == 0
-        if done:
-            self._times.append(time.perf_counter() - self._began)
-            if self.running:
-                self._ask()
-            else:
-                self._transport.close()
-
-
-def request_for(path: str, body: dict) -> bytes:
-    data = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-    return head.encode() + data
-
-
-async def load(port: int, request: bytes, clients: int, seconds: float) -> tuple[list[float], float]:
-    """The time of every answer within *seconds*, and how long it truly took."""
-    loop = asyncio.get_running_loop()
-    times: list[float] = []
-    callers = [
-        (await loop.create_connection(lambda: Caller(request, times), "127.0.0.1", port))[1]
-        for _ in range(clients)
-    ]
-    await asyncio.sleep(0.3)  # warm
-    times.clear()
-    began = time.perf_counter()
-    await asyncio.sleep(seconds)
-    took = time.perf_counter() - began
-    found = list(times)
-    for caller in callers:
-        caller.running = False
-    with suppress(TimeoutError):
-        async with asyncio.timeout(10):
-            await asyncio.gather(*(caller.lost for caller in callers))
-    return found, took
-
-
-def cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def rss(pid: int) -> tuple[float, float]:
-    """Now and at its highest, MB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    now, most = (re.search(rf"{name}:\s+(\d+) kB", status) for name in ("VmRSS", "VmHWM"))
-    assert now
-    assert most
-    return int(now[1]) / 1024, int(most[1]) / 1024
-
-
-@contextmanager
-def upstream():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.upstream"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield int(process.stdout.readline().split()[0])
-    finally:
-        process.stdin.close()
-        process.wait(10)
-
-
-@contextmanager
-def proxy(port: int, folder: Path, *, ledger: bool):
-    file = folder / "config.yaml"
-    rows = "".join(
-        f"- model_name: {wire}\n  litellm_params:\n    model: {provider}\n    api_key: none\n"
-        f"    api_base: http://127.0.0.1:{port}/{wire}/200/16/0\n"
-        for wire, provider in (("openai", "openai/gpt-4o"), ("anthropic", "anthropic/claude-sonnet-4-5"))
-    )
-    kept = f"asynccache_settings: {{ledger: {folder}/ledger.db}}\n" if ledger else ""
-    file.write_text(f"model_list:\n{rows}{kept}")
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-c", START, "--config", str(file), "--port", "0"], stderr=subprocess.PIPE, text=True
-    )
-    try:
-        for line in process.stderr:
-            if found := re.search(r"listening on http://127\.0\.0\.1:(\d+)", line):
-                yield process.pid, int(found[1]), time.perf_counter() - began
-                break
-    finally:
-        process.terminate()
-        process.stderr.close()
-        process.wait(20)
-
-
-def percent(times: list[float], share: float) -> float:
-    return sorted(times)[min(int(len(times) * share), len(times) - 1)] * 1e3
-
-
-CASES = [
-    ("chat, passed through", "/v1/chat/completions", {"model": "openai", "messages": MESSAGES}, (1, 16, 128)),
-    (
-        "chat, translated to Anthropic",
-        "/v1/chat/completions",
-        {"model": "anthropic", "messages": MESSAGES},
-        (16,),
-    ),
-    (
-        "messages, passed through",
+CASES = {"1": (1, False), "16": (16, False), "128": (128, False), "streams": (128, True)}
+"""Clients, and whether they ask for streams."""
+OTHERS = {
+    "chat, translated to Anthropic": ("/v1/chat/completions", {"model": "anthropic", "messages": MESSAGES}),
+    "messages, passed through": (
         "/v1/messages",
         {"model": "anthropic", "max_tokens": 300, "messages": MESSAGES[1:]},
-        (16,),
     ),
-]
+}
+STARTS = {OURS[0]: 5, OURS[1]: 5, PEERS[0]: 1, PEERS[1]: 3}
+_LONGEST = 30.0  # seconds that a slow server gets until each of its clients has an answer
+_SLOW = 2.0  # answers a second and client under which a server is slow
 
 
-async def measure(port: int, pid: int, served: int, seconds: float) -> None:
-    direct = request_for("/openai/200/16/0/chat/completions", {"model": "gpt-4o", "messages": MESSAGES})
-    for clients in (1, 16):
-        times, _ = await load(port, direct, clients, seconds / 2)
-        print(f"  {'upstream alone':34} {clients:4} clients: p50 {percent(times, 0.5):6.2f} ms")
-    for name, path, body, counts in CASES:
-        for stream in (False, True):
-            request = request_for(path, {**body, "stream": stream} if stream else body)
-            for clients in (128,) if stream else counts:
-                before = cpu(pid)
-                times, took = await load(served, request, clients, seconds)
-                used = (cpu(pid) - before) / (took + 0.3)
-                per = used * took / max(len(times), 1) * 1e3
-                what = f"{name}, 200 chunks" if stream else name
-                print(
-                    f"  {what:42} {clients:4} clients: {len(times) / took:7.0f} /s  p50 {percent(times, 0.5):7.2f}"
-                    f"  p99 {percent(times, 0.99):7.2f} ms  CPU {per:6.3f} ms each"
-                )
+class Run:
+    """One run of everything.
+
+    Args:
+        peers: where the peers are.
+        seconds: how long each figure is taken.
+        rounds: how often.
+    """
+
+    def __init__(self, peers: dict[str, str], seconds: float, rounds: int) -> None:
+        self._peers = peers
+        self._seconds = seconds
+        self._rounds = rounds
+        self._slow: set[tuple[str, str]] = set()
+        self.results: dict[str, Any] = {"cases": {}, "others": {}, "servers": {}, "errors": {}}
+
+    def measure(self) -> dict[str, Any]:
+        """Everything."""
+        on_load_core()
+        with upstream() as provider, ExitStack() as stack:
+            self._starts(provider)
+            servers: dict[str, Server] = {}
+            for name in (*OURS, *PEERS):
+                try:
+                    servers[name] = stack.enter_context(running(name, provider, self._peers))
+                except NotInstalled as error:
+                    self.results["errors"][name] = str(error)
+                else:
+                    self.results["servers"].setdefault(name, {})["idle"] = servers[name].idle
+                    self.results["servers"][name].setdefault("started", []).append(servers[name].started)
+            self._cases(servers, provider)
+            for name, server in servers.items():
+                now, most = server.memory()
+                self.results["servers"][name].update(after=now, most=most)
+            self._others({name: servers[name] for name in OURS})
+        return self.results
+
+    def _starts(self, provider: int) -> None:
+        """Whole starts, some more than the one that is needed."""
+        for number in range(max(STARTS.values()) - 1):
+            for name in (*OURS, *PEERS):
+                if number < STARTS[name] - 1:
+                    try:
+                        with running(name, provider, self._peers) as server:
+                            kept = self.results["servers"].setdefault(name, {})
+                            kept.setdefault("started", []).append(server.started)
+                    except NotInstalled:
+                        continue
+
+    def _cases(self, servers: dict[str, Server], provider: int) -> None:
+        for number in range(self._rounds):
+            for case, (clients, stream) in CASES.items():
+                self._direct(case, provider, clients, stream=stream)
+                for name, server in servers.items():
+                    if number and (name, case) in self._slow:
+                        continue  # it had its seconds, and more
+                    body = {"model": "gpt-4o" if name == PEERS[1] else "openai", "messages": MESSAGES}
+                    request = _request(server.path, body, stream=stream, headers=server.headers)
+                    self._take("cases", case, name, (server, request, clients, stream))
+
+    def _direct(self, case: str, provider: int, clients: int, *, stream: bool) -> None:
+        request = _request(
+            f"/{BASE}/chat/completions", {"model": "gpt-4o", "messages": MESSAGES}, stream=stream
+        )
+        found = asyncio.run(
+            load(provider, request, clients, self._seconds / 2, stream=stream, longest=0, slow=False)
+        )
+        self._keep("cases", case, DIRECT, found, 0.0)
+
+    def _others(self, servers: dict[str, Server]) -> None:
+        for what, (path, body) in OTHERS.items():
+            for clients, stream in ((16, False), (128, True)):
+                for name, server in servers.items():
+                    case = f"{what}{', 200 chunks' if stream else ''}, {clients} clients"
+                    self._take(
+                        "others", case, name, (server, _request(path, body, stream=stream), clients, stream)
+                    )
+
+    def _take(self, part: str, case: str, name: str, what: tuple[Server, bytes, int, bool]) -> None:
+        server, request, clients, stream = what
+        slow = name == PEERS[0] and clients > 1
+        before = server.cpu()
+        began = time.perf_counter()
+        found = asyncio.run(
+            load(server.port, request, clients, self._seconds, stream=stream, longest=_LONGEST, slow=slow)
+        )
+        used = (server.cpu() - before) * found.took / (time.perf_counter() - began)
+        if slow and len(found.times) < _SLOW * clients * found.took:
+            self._slow.add((name, case))
+        self._keep(part, case, name, found, used)
+
+    def _keep(self, part: str, case: str, name: str, found: Load, used: float) -> None:
+        times = sorted(found.times)
+        if found.wrong:
+            self.results["errors"].setdefault(f"{name}, {case}", found.wrong[0])
+        if not times:
+            self.results["errors"].setdefault(f"{name}, {case}", f"no answer in {found.took:.0f} s")
+            return
+        figures = {
+            "rate": len(times) / found.took,
+            "p50": times[len(times) // 2] * 1e3,
+            "p99": times[min(int(len(times) * 0.99), len(times) - 1)] * 1e3,
+            "cpu": used / len(times) * 1e3,
+            "answers": len(times),
+        }
+        kept = self.results[part].setdefault(case, {}).setdefault(name, {})
+        for figure, value in figures.items():
+            kept.setdefault(figure, []).append(value)
+
+
+def _request(path: str, body: dict, *, stream: bool, headers: dict[str, str] | None = None) -> bytes:
+    return request_for(path, {**body, "stream": True} if stream else body, headers)
+
+
+def measure_proxy(
+    peers: dict[str, str], *, seconds: float = 1.5, rounds: int = 3, render: bool = False
+) -> None:
+    """Measure, or only render what was measured; write the JSON and the section.
+
+    The affinity of the calling process is as before afterwards.
+    """
+    FOLDER.mkdir(exist_ok=True)
+    kept = FOLDER / "proxy.json"
+    if render:
+        measured = json.loads(kept.read_text())
+    else:
+        began = time.monotonic()
+        cores = os.sched_getaffinity(0)
+        try:
+            run = Run(peers, seconds, rounds).measure()
+        finally:
+            os.sched_setaffinity(0, cores)
+        about = {
+            "date": time.strftime("%Y-%m-%d"),
+            "python": platform.python_version(),
+            "cores": len(CORES),
+            "seconds": round(time.monotonic() - began),
+            "rounds": rounds,
+            "versions": {"aiohttp": version("aiohttp"), **versions(peers)},
+        }
+        measured = {"about": about, **run}
+        kept.write_text(json.dumps(_rounded(measured), indent=1) + "\n")
+    write_proxy(measured, ROOT / "benchmarks" / "RESULTS.md")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    seconds = parser.parse_args().seconds
-    for ledger in (False, True):
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            upstream() as port,
-            proxy(port, Path(folder), ledger=ledger) as (pid, served, start),
-        ):
-            print(f"ledger {'on' if ledger else 'off'}: ready in {start:.2f} s, {rss(pid)[0]:.0f} MB")
-            asyncio.run(measure(port, pid, served, seconds))
-            now, most = rss(pid)
-            print(f"  memory after all that: {now:.0f} MB, at most {most:.0f} MB")
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.proxy", description=__doc__)
+    parser.add_argument(
+        "--litellm", metavar="PYTHON", default="", help="an interpreter that has litellm[proxy]"
+    )
+    parser.add_argument(
+        "--portkey", metavar="FOLDER", default="", help="where npm has put @portkey-ai/gateway"
+    )
+    parser.add_argument("--seconds", type=float, default=1.5, help="for each figure")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--render", action="store_true", help="write the tables from the last results")
+    options = parser.parse_args()
+    peers = {name: path for name in ("litellm", "portkey") if (path := getattr(options, name))}
+    measure_proxy(peers, seconds=options.seconds, rounds=options.rounds, render=options.render)
 
 
 if __name__ == "__main__":

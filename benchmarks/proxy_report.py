@@ -1,0 +1,189 @@
+"""The Proxy section of RESULTS.md: targets first, then every figure, written between two markers."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.proxy_servers import OURS, PEERS
+from benchmarks.targets import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+BEGIN, END = "<!-- proxy: begin -->", "<!-- proxy: end -->"
+_DIRECT = "upstream alone"
+_CASES = {
+    "1": "1 client",
+    "16": "16 clients",
+    "128": "128 clients",
+    "streams": "streams of 200 chunks, 128 clients",
+}
+
+
+def write_proxy(measured: Mapping[str, Any], path: Path) -> None:
+    """Put the section in its place; what others wrote in the file stays."""
+    section = f"{BEGIN}\n{_section(measured)}\n{END}"
+    text = path.read_text() if path.exists() else "# Results\n"
+    if BEGIN not in text:
+        text += f"\n{BEGIN}\n{END}\n"
+    before, _, rest = text.partition(BEGIN)
+    path.write_text(before + section + rest.partition(END)[2])
+
+
+def _section(measured: Mapping[str, Any]) -> str:
+    parts = [
+        "## Proxy",
+        _about(measured["about"]),
+        "### Targets of the proxy\n\n" + _targets(measured),
+        "### One process on one core\n\n" + _processes(measured),
+        *(f"{name}:\n\n{_case(measured, case)}" for case, name in _CASES.items()),
+        "Other formats, asynccache alone:\n\n" + _others(measured),
+        _errors(measured),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _about(about: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+    where = (
+        "The server that is measured has one core to itself, load and upstream have the other"
+        if about["cores"] > 1
+        else "Load, upstream and server share one core"
+    )
+    return (
+        f"{about['date']}, Python {about['python']}, {about['cores']} cores, {about['seconds']} s; {versions}. Written by "
+        "`python -m benchmarks.proxy --litellm PYTHON --portkey FOLDER`, raw figures in [proxy.json](results/proxy.json).\n\n"
+        f"{where}. The load is raw connections that ask again as soon as they are answered; the upstream writes "
+        f"pre-built bytes. Servers take turns, case by case, {about['rounds']} rounds; a figure is the median over rounds. "
+        "Each answer's status and text are checked, of streams the number of pieces, and one in fifty to the letter. "
+        "*Added* is over the same load sent to the upstream itself in the same round. A server that does not answer "
+        "each of its clients twice a second is measured once, until each has one answer."
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _of(measured: Mapping[str, Any], case: str, name: str, figure: str) -> float | None:
+    samples = measured["cases"].get(case, {}).get(name, {}).get(figure)
+    return median(samples) if samples else None
+
+
+def _added(measured: Mapping[str, Any], case: str, name: str, figure: str) -> float | None:
+    mine = measured["cases"].get(case, {}).get(name, {}).get(figure)
+    direct = measured["cases"].get(case, {}).get(_DIRECT, {}).get(figure)
+    if not mine or not direct:
+        return None
+    return median(one - other for one, other in zip(mine, direct, strict=False))
+
+
+def _over(measured: Mapping[str, Any], case: str, name: str, peer: str) -> float | None:
+    mine, theirs = _of(measured, case, name, "rate"), _of(measured, case, peer, "rate")
+    return mine / theirs if mine and theirs else None
+
+
+def _all_targets(measured: Mapping[str, Any]) -> Iterator[Target]:
+    for name in OURS:
+        cpu, theirs = (_of(measured, "16", who, "cpu") for who in (name, PEERS[0]))
+        both = f"it takes {cpu or 0:.2f} ms of CPU a request, LiteLLM {theirs or 0:.1f}" if theirs else ""
+        for case in ("16", "128"):
+            figure = _over(measured, case, name, PEERS[0])
+            yield Target(
+                f"{name}: requests/s over LiteLLM's, {case} clients", 60, figure, upper=False, why=both
+            )
+        cpu, theirs = (_of(measured, "16", who, "cpu") for who in (name, PEERS[1]))
+        both = f"it takes {cpu or 0:.2f} ms of CPU a request, Portkey {theirs or 0:.2f}" if theirs else ""
+        for case in ("16", "128"):
+            figure = _over(measured, case, name, PEERS[1])
+            yield Target(
+                f"{name}: requests/s over Portkey's, {case} clients", 4, figure, upper=False, why=both
+            )
+        added = _added(measured, "1", name, "p50")
+        why = f"p50 {_of(measured, '1', name, 'p50') or 0:.2f} ms, of which the upstream alone is {_of(measured, '1', _DIRECT, 'p50') or 0:.2f}"
+        yield Target(f"{name}: added p50 at one client", 1, added, unit="ms", why=why)
+        kept = measured["servers"].get(name, {})
+        started = kept.get("started") or ()
+        why = "starts took " + ", ".join(f"{one:.2f}" for one in started) + " s"
+        yield Target(f"{name}: ready", 1, median(started) if started else None, unit="s", why=why)
+        most = kept.get("most")
+        why = f"idle it holds {kept.get('idle', 0):.0f} MB; the rest are 128 open answers and what the allocator keeps of them"
+        yield Target(f"{name}: RSS at its highest", 60, most, unit="MB", why=why)
+
+
+def _targets(measured: Mapping[str, Any]) -> str:
+    rows: list[list[str]] = []
+    misses: list[str] = []
+    for target in _all_targets(measured):
+        verdict = "not measured" if target.figure is None else "met" if target.met else "**missed**"
+        if verdict == "**missed**" and target.why:
+            misses.append(f"- *{target.what}*: {target.why}.")
+        sign = "≤" if target.upper else "≥"
+        shown = "-" if target.figure is None else f"{_number(target.figure)} {target.unit}"
+        rows.append([target.what, f"{sign} {target.bound:g} {target.unit}", shown, verdict])
+    table = _table(["what", "target", "measured", ""], rows)
+    return table + ("\n\nWhy the misses:\n\n" + "\n".join(misses) if misses else "")
+
+
+def _processes(measured: Mapping[str, Any]) -> str:
+    rows: list[list[str]] = []
+    for name in (*OURS, *PEERS):
+        kept = measured["servers"].get(name)
+        if kept is None or "most" not in kept:
+            rows.append([name, *["not installed"] * 7])
+            continue
+        started = f"{median(kept['started']):.2f}"
+        figures = [_of(measured, case, name, "rate") for case in ("16", "streams")]
+        cpu = [_of(measured, case, name, "cpu") for case in ("16", "streams")]
+        shown = ["-" if value is None else _number(value) for value in (*figures, *cpu)]
+        rows.append([_bold(name), started, f"{kept['idle']:.0f}", f"{kept['most']:.0f}", *shown])
+    head = [
+        "", "ready, s", "RSS idle, MB", "highest", "requests/s at 16", "streams/s at 128", "CPU ms a request", "CPU ms a stream",
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def _bold(name: str) -> str:
+    return f"**{name}**" if name in OURS else name
+
+
+def _case(measured: Mapping[str, Any], case: str) -> str:
+    figures = measured["cases"].get(case, {})
+    rows: list[list[str]] = []
+    for name in (_DIRECT, *OURS, *PEERS):
+        kept = figures.get(name)
+        if kept is None:
+            rows.append([name, *["not measured"] * 6])
+            continue
+        times = [_number(median(kept[figure])) for figure in ("p50", "p99")]
+        added = [_added(measured, case, name, figure) for figure in ("p50", "p99")]
+        over = ["-" if value is None or name == _DIRECT else _number(value) for value in added]
+        cpu = "-" if name == _DIRECT else _number(median(kept["cpu"]))
+        rows.append([_bold(name), _number(median(kept["rate"])), *times, *over, cpu])
+    return _table(["", "a second", "p50 ms", "p99 ms", "added p50", "added p99", "CPU ms each"], rows)
+
+
+def _others(measured: Mapping[str, Any]) -> str:
+    rows: list[list[str]] = []
+    for case, figures in measured["others"].items():
+        cells: list[str] = []
+        for name in OURS:
+            kept = figures.get(name)
+            cells.append(
+                f"{_number(median(kept['rate']))} /s, {_number(median(kept['cpu']))} ms" if kept else "-"
+            )
+        rows.append([case, *cells])
+    return _table(["", *(f"{name}: a second, CPU each" for name in OURS)], rows)
+
+
+def _errors(measured: Mapping[str, Any]) -> str:
+    if not measured["errors"]:
+        return ""
+    lines = [f"- {name}: {' '.join(error.split())[:300]}" for name, error in measured["errors"].items()]
+    return "Not measured, or wrong:\n\n" + "\n".join(lines)
