@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -149,6 +150,8 @@ def _is_sound(raw: bytes) -> bool:
 def _is_bounded(value: Any, depth: int) -> bool:
     if type(value) is int:
         return abs(value) <= MAX_INT
+    if type(value) is float:
+        return isfinite(value)
     inner = list(value.values()) if type(value) is dict else value if type(value) is list else None
     return inner is None or (depth <= MAX_DEPTH and all(_is_bounded(one, depth + 1) for one in inner))
 
