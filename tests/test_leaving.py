@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -14,6 +14,8 @@ import pytest
 from asynccache import Client, CompletionStream, ConfigurationError, Usage
 from asynccache.simulator import Simulator
 from asynccache.testing import simulator
+
+from .reliability.points import cancelled_at
 
 pytestmark = pytest.mark.anyio
 
@@ -127,62 +129,20 @@ async def test_stream_left_early_still_tells_what_it_knows(sim: Simulator, provi
     await left.check()
 
 
-class CancelAtStep:
-    """Awaits *coroutine*, and cancels the task at its k-th suspension."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], step: int) -> None:
-        self.coroutine = coroutine
-        self.step = step
-        self.reached = False
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        step, resume = 0, self.coroutine.send
-        value: Any = None
-        while True:
-            try:
-                future = resume(value)
-            except StopIteration as stop:
-                return stop.value
-            step += 1
-            if step == self.step:
-                self.reached = True
-                task = asyncio.current_task()
-                assert task is not None
-                task.cancel()
-            try:
-                value, resume = (yield future), self.coroutine.send
-            except BaseException as exc:
-                value, resume = exc, self.coroutine.throw
-
-
 async def whole_call(left: Left) -> None:
     async with await left.open() as stream:
         async for _ in stream:
             pass
 
 
-async def drive(make: Callable[[], Coroutine[Any, Any, Any]], step: int) -> tuple[bool, bool]:
-    """Run a call that is cancelled at *step*; whether that step came, and whether it ended in a cancellation."""
-    cancel = CancelAtStep(make(), step)
-
-    async def run() -> None:
-        await cancel
-
-    task = asyncio.ensure_future(run())
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.result()
-    return cancel.reached, task.cancelled()
-
-
 @pytest.mark.parametrize("provider", MODELS)
-async def test_cancellation_at_every_await(sim: Simulator, provider: str) -> None:
+async def test_cancellation_at_every_await(sim: Simulator, provider: str, record_property: Any) -> None:
     """Cancelled at its k-th suspension, for every k: the cancellation goes through and nothing is left behind."""
     step = 0
     while True:
         step += 1
         left = Left(sim, provider)
-        reached, cancelled = await drive(lambda left=left: whole_call(left), step)
+        reached, cancelled = await cancelled_at(lambda left=left: whole_call(left), step, "task")
         assert cancelled == reached
         if not reached:
             await left.check(whole=True)
@@ -191,6 +151,7 @@ async def test_cancellation_at_every_await(sim: Simulator, provider: str) -> Non
         # A cancellation in the very last steps finds the answer whole and its connection given back.
         await left.check(whole=left.client.connections == 1 and left.usages[-1].source == "provider")
     assert step > 8
+    record_property("points", step - 1)
 
 
 @pytest.mark.parametrize("provider", MODELS)

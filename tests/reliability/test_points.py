@@ -1,104 +1,109 @@
 """A call may be cancelled at any await: whole, streamed, while it retries, while it waits for its turn.
 
-Guarantees 1 and 10. The plain streams have their driver in `tests/test_leaving.py`; it drives these too.
+Guarantees 1 and 10. `python -m tests.reliability.measure points` counts the points.
 """
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from asynccache import Client, Usage, default_stages
-from asynccache.retry import Retry
-from asynccache.retry import retry as usual_retry
+from asynccache import Client, Timeout, Usage
+from asynccache.usage.ledger import open_ledger
+from asynccache.usage.ledger_report import read_rows
 
-from ..test_leaving import drive
+from .points import Behind, Call, at_every_point
 from .rig import WIRES, Rig
 
 pytestmark = pytest.mark.anyio
 
-QUICK = [Retry(first_wait=0.001) if stage is usual_retry else stage for stage in default_stages()]
+THREE = ("openai", "anthropic", "converse")
+EACH = {"delay_event": 0.001}  # every event is a read of its own
+# name -> what is asked, and how many suspensions there are at least
+PATHS: dict[str, tuple[dict[str, Any], int]] = {
+    "streamed": ({"fault": EACH}, 8),
+    "whole": ({"stream": False}, 3),
+    "refused": ({"fault": {"status": 400, "body": "{}", "split": 1}}, 2),
+    "cut": ({"fault": {**EACH, "cut_event": 6, "end": "rst"}}, 6),
+    "timed out": ({"fault": {"cut_event": 0, "end": "stall"}, "timeout": Timeout(first_event=0.005)}, 6),
+}
 
 
-class Call:
-    """One call that is to be cancelled somewhere, with a pool of three."""
-
-    def __init__(self, rig: Rig, wire: str, *, stream: bool, fault: dict[str, Any] | None = None) -> None:
-        self.rig = rig
-        self.stream = stream
-        self.told: list[Usage] = []
-        self.before = len(rig.faults.log)
-        self.client = Client(QUICK, max_retries=2, max_connections=3, on_usage=self.told.append)
-        self.asked = rig.arguments(wire, fault=fault)
-
-    async def run(self) -> None:
-        reply: Any = await self.client.acompletion(**self.asked, stream=self.stream)
-        if self.stream:
-            async with reply:
-                async for _ in reply:
-                    pass
-
-    async def check(self) -> None:
-        """A row for each attempt that reached the wire, no socket left in use, and the pool serves on."""
-        seen = len(self.rig.faults.log) - self.before
-        assert seen <= len(self.told) <= seen + 1  # an attempt may be cancelled before its request is out
-        await asyncio.gather(*(self.rig.ask("openai", client=self.client) for _ in range(3)))
-        await self.client.aclose()
-        await self.rig.settled()
+@pytest.mark.parametrize("wire", THREE)
+@pytest.mark.parametrize("path", PATHS)
+async def test_every_path(rig: Rig, wire: str, path: str, record_property: Any) -> None:
+    """Cancelled at its k-th suspension, for every k, a call leaves no socket, no task and no place taken behind."""
+    asked, least = PATHS[path]
+    record_property("points", await at_every_point(rig, lambda: Call(rig, wire, **asked), least=least))
 
 
-async def at_every_point(rig: Rig, least: int, make: Any) -> int:
-    step = 0
-    while True:
-        step += 1
-        call = make()
-        tasks = len(asyncio.all_tasks())
-        reached, cancelled = await drive(call.run, step)
-        assert cancelled == reached
-        await call.check()
-        await asyncio.sleep(0)
-        assert len(asyncio.all_tasks()) <= tasks + 1  # the relay may be about to end a connection
-        if not reached:
-            assert step > least
-            return step - 1
+@pytest.mark.parametrize("wire", ["deepseek", "invoke"])
+async def test_the_other_wires(rig: Rig, wire: str, record_property: Any) -> None:
+    """The same on the wires that share most of their code with these."""
+    points = await at_every_point(rig, lambda: Call(rig, wire, fault={"split": 400}), least=4)
+    points += await at_every_point(rig, lambda: Call(rig, wire, stream=False), least=3)
+    record_property("points", points)
+
+
+@pytest.mark.parametrize("wire", THREE)
+@pytest.mark.parametrize("way", ["scope", "group"])
+async def test_scopes_and_groups(rig: Rig, wire: str, way: str, record_property: Any) -> None:
+    """The same where a scope, or a whole task group, is cancelled: it goes on being so until the call is left."""
+    fault = {**EACH, "cut_event": 5, "end": "clean"}
+    points = await at_every_point(rig, lambda: Call(rig, wire, fault=fault), least=6, way=way)
+    record_property("points", points)
 
 
 @pytest.mark.parametrize("wire", WIRES)
-async def test_whole_answers(rig: Rig, wire: str) -> None:
-    """Cancelled at its k-th await for every k, an answer in one piece leaves nothing behind."""
-    await at_every_point(rig, 3, lambda: Call(rig, wire, stream=False))
-
-
-@pytest.mark.parametrize("wire", WIRES)
-async def test_retries(rig: Rig, wire: str) -> None:
+async def test_retries(rig: Rig, wire: str, record_property: Any) -> None:
     """The same while an attempt fails, while the pause is waited out, and in the attempt after it."""
-    fault = {"cut_event": 1, "end": "rst", "times": 1}
     number = 0
 
     def make() -> Call:
         nonlocal number
         number += 1
-        return Call(rig, wire, stream=True, fault={**fault, "headers": {"x-number": str(number)}})
+        fault = {"cut_event": 1, "end": "rst", "times": 1, "headers": {"x-number": str(number)}}
+        return Call(rig, wire, fault=fault)
 
-    await at_every_point(rig, 8, make)
+    record_property("points", await at_every_point(rig, make, least=8))
 
 
-@pytest.mark.parametrize("wire", ["openai", "anthropic", "converse"])
-async def test_errors(rig: Rig, wire: str) -> None:
-    """The same where the answer is a refusal with a body."""
+@pytest.mark.parametrize("wire", THREE)
+async def test_a_full_pool(rig: Rig, wire: str, record_property: Any) -> None:
+    """The same for a call that waits for its turn behind three others, and gets it."""
+    points = await at_every_point(rig, lambda: Behind(rig, wire, fault={"split": 400}), least=5)
+    record_property("points", points)
 
-    class Refused(Call):
-        async def run(self) -> None:
-            from asynccache import APIStatusError
 
-            with pytest.raises(APIStatusError):
+@pytest.mark.parametrize("wire", THREE)
+async def test_a_ledger(rig: Rig, wire: str, tmp_path: Path, record_property: Any) -> None:
+    """The same while the row is written ahead, and while it is waited for at the end: one row an attempt."""
+    told: list[Usage] = []
+    async with await asyncio.to_thread(open_ledger, tmp_path / "ledger.db") as ledger:  # opening blocks
+
+        class Kept(Call):
+            async def run(self) -> None:
                 await super().run()
+                await ledger.flush()
 
-    fault = {"status": 400, "body": "{}", "split": 1}
-    await at_every_point(rig, 2, lambda: Refused(rig, wire, stream=True, fault=fault))
+            async def check(self) -> None:
+                await super().check()
+                told.extend(self.told)
+
+        points = await at_every_point(
+            rig, lambda: Kept(rig, wire, ledger=ledger, fault={"split": 400}), least=6
+        )
+        assert await ledger.flush()
+        counters = ledger.counters
+    record_property("points", points)
+    rows = await asyncio.to_thread(read_rows, ledger.source)
+    assert len(rows) == len(told)
+    assert {row.state for row in rows} == {"settled"}
+    assert (counters.repeated, counters.lost, counters.failed) == (0, 0, 0)
 
 
 async def test_waiting_for_a_place(rig: Rig) -> None:
