@@ -305,6 +305,8 @@ def utc(at: datetime | None) -> datetime:
     """*at* in UTC: now when it is None, and a naive time taken as UTC."""
     if at is None:
         return datetime.now(UTC)
+    if at.tzinfo is UTC:
+        return at
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 

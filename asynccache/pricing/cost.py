@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from asynccache.pricing.amounts import Amounts, amounts_of, counts_of, iteration_counts, rates_for
 from asynccache.pricing.book import default_book
@@ -83,16 +83,16 @@ def total_of(usage: Usage, request: Request, book: PriceBook) -> float | str:
     if isinstance(summed, str):
         return summed
     total = _plus(summed.amounts.total, summed.other)
-    return "; ".join(_unknown(summed)) if total is None else total / 10**SCALE
+    return "; ".join(_unknown(summed)) if total is None else total / _DOLLAR
 
 
 def find_price(request: Request, book: PriceBook) -> Match | NoMatch:
     """The entry for the model that answered, else for the one that was asked for; on Bedrock the other way round."""
-    names = [name for name in (request.model, request.request_model) if name]
-    if len(names) == 2 and canonical(request.provider) == "bedrock":
-        names.reverse()
+    names: tuple[str | None, str | None] = (request.model, request.request_model)
+    if all(names) and canonical(request.provider) == "bedrock":
+        names = (request.request_model, request.model)
     missed: NoMatch | None = None
-    for name in names:
+    for name in filter(None, names):
         found = book.find(name, provider=request.provider or None, at=request.at, region=request.region)
         if type(found) is Match:
             return found
@@ -102,12 +102,15 @@ def find_price(request: Request, book: PriceBook) -> Match | NoMatch:
 
 def _money(amount: int | None) -> Decimal | None:
     """Dollars from 10⁻¹⁸ dollars, exactly, without trailing zeros."""
-    if amount is None:
-        return None
     if not amount:
-        return Decimal(0)
-    exact = Decimal(amount).scaleb(-SCALE).normalize()
-    return exact if exact.as_tuple().exponent < 0 else exact.quantize(Decimal(1))  # type: ignore[operator]  # finite
+        return None if amount is None else _NOTHING
+    if not amount % _DOLLAR:
+        return Decimal(amount // _DOLLAR)
+    return Decimal(amount).scaleb(-SCALE).normalize()
+
+
+_DOLLAR: Final = 10**SCALE
+_NOTHING: Final = Decimal(0)
 
 
 def _sum(usage: Usage, request: Request, book: PriceBook) -> _Sum | str:
@@ -224,7 +227,9 @@ def _cost(summed: _Sum, reported: Decimal | None, *, estimated: bool) -> Cost:
     without_cache = _plus(amounts.without_cache, summed.other_without_cache)
     saved = None if total is None or without_cache is None else without_cache - total
     by_lifetime = amounts.written or {}
-    reasons = (*_unknown(summed), *((match.note,) if match.note else ()))
+    reasons = _unknown(summed) if total is None else ()
+    if match.note:
+        reasons = (*reasons, match.note)
     return Cost(
         total=_money(total),
         uncached_input=_money(amounts.uncached),
@@ -244,7 +249,9 @@ def _cost(summed: _Sum, reported: Decimal | None, *, estimated: bool) -> Cost:
             since=match.price.since,
             tier=rates.tier,
             source=match.source,
-            derived=tuple(name for name in rates.derived if _was_used(name, amounts)),
+            derived=tuple(name for name in rates.derived if _was_used(name, amounts))
+            if rates.derived
+            else (),
         ),
         reason="; ".join(reasons) or None,
         reported=reported,

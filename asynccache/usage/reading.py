@@ -183,7 +183,7 @@ _NOTHING_WRITTEN = CacheCreation(**dict.fromkeys(_LIFETIMES.values(), 0))
 
 def _server_tools(raw: Any, spelling: Spelling) -> dict[str, int] | None:
     told = _find(raw, spelling.server_tools)
-    if not is_object(told):
+    if told is None or not is_object(told):
         return None
     calls = {name: _whole(count) for name, count in told.items() if count is not None}
     return calls or None
@@ -264,7 +264,9 @@ def _whole(value: Any) -> int:
 def _word(raw: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
     for name in names:
         value = raw.get(name)
-        if is_object(value):  # Converse: {"type": "priority"}
+        if value is None:
+            continue
+        if type(value) is not str and is_object(value):  # Converse: {"type": "priority"}
             value = value.get("type")
         if type(value) is str and value:
             return value
