@@ -20,30 +20,42 @@ if TYPE_CHECKING:
     from asynccache.proxy.served import Served
     from asynccache.usage.ledger_keys import Key
 
-__all__ = ["model_infos", "model_list"]
+__all__ = ["model_entry", "model_infos", "model_list"]
 
 _CREATED = 1677610602  # OpenAI's field; LiteLLM and others give this same day for all models
 
 
 def model_list(served: Served, key: Key | None) -> bytes:
     """``GET /v1/models``, which both SDKs can read."""
-    rows: list[dict[str, Any]] = []
-    for name, group in _asked(served, key).items():
-        rows.append(
-            {
-                "id": name,
-                "object": "model",
-                "created": _CREATED,
-                "owned_by": group[0].provider.name,
-                "type": "model",
-                "display_name": name,
-                "created_at": "2023-02-28T18:56:42Z",
-            }
-        )
+    rows = [_entry(name, group[0]) for name, group in _asked(served, key).items()]
     first, last = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
     return orjson.dumps(
         {"object": "list", "data": rows, "has_more": False, "first_id": first, "last_id": last}
     )
+
+
+def model_entry(served: Served, name: str, key: Key | None) -> bytes:
+    """``GET /v1/models/NAME``: the same of one name; an alias, or a name that a ``*`` serves, is one too.
+
+    Raises:
+        NotFoundError: it is not served, or not to this key.
+    """
+    if key is not None and not key.rights.may_ask(name):
+        msg = f"the model {name[:200]!r} is not served to this key; GET /v1/models lists those that are"
+        raise NotFoundError(msg, status_code=404, code="model_not_found", model=name[:200])
+    return orjson.dumps(_entry(name, served.router.find(name)[0]))
+
+
+def _entry(name: str, deployment: Deployment) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": _CREATED,
+        "owned_by": deployment.provider.name,
+        "type": "model",
+        "display_name": name,
+        "created_at": "2023-02-28T18:56:42Z",
+    }
 
 
 def model_infos(served: Served, wanted: str | None, key: Key | None) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -19,7 +20,7 @@ def document() -> bytes:
     for (method, path), route in ROUTES.items():
         described: dict[str, Any] = {
             "summary": route.summary,
-            "operationId": f"{method.lower()}{path.replace('/', '_').replace('.', '_')}",
+            "operationId": re.sub(r"\W+", "_", method.lower() + path).rstrip("_"),
             "responses": _responses(route.media, streams=route.body is not None, keyed=not route.open),
         }
         if route.open:
@@ -27,6 +28,10 @@ def document() -> bytes:
         if route.body is not None:
             schema = {"$ref": f"#/components/schemas/{_schema_of(path)}"}
             described["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
+        elif path.endswith("{model}"):
+            described["parameters"] = [
+                {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+            ]
         elif path.endswith("model/info"):
             described["parameters"] = [
                 {"name": "litellm_model_id", "in": "query", "required": False, "schema": {"type": "string"}}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, final
+from urllib.parse import unquote
 
 import msgspec
 
 from asynccache.proxy.chat import chat_completions
 from asynccache.proxy.looking import show_link, show_metrics, show_page
 from asynccache.proxy.messages import count_tokens, messages
-from asynccache.proxy.models import model_infos, model_list
+from asynccache.proxy.models import model_entry, model_infos, model_list
 from asynccache.proxy.responses import responses
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from asynccache.proxy.bodies import Body
     from asynccache.proxy.speaking import Call
 
-__all__ = ["ROUTES", "Route"]
+__all__ = ["ROUTES", "Route", "route_of"]
 
 Answer: TypeAlias = "Callable[[Call, str | None], bytes]"
 Take: TypeAlias = "Callable[[Call, Body], Awaitable[web.StreamResponse]]"
@@ -64,6 +65,10 @@ def _models(call: Call, _wanted: str | None) -> bytes:
     return model_list(call.served, call.key)
 
 
+def _model(call: Call, wanted: str | None) -> bytes:
+    return model_entry(call.served, wanted or "", call.key)
+
+
 def _infos(call: Call, wanted: str | None) -> bytes:
     return model_infos(call.served, wanted, call.key)
 
@@ -77,6 +82,7 @@ def _document(_call: Call, _wanted: str | None) -> bytes:
 _CHAT = Route(summary="A chat completion, in OpenAI's format.", body=chat_completions)
 _RESPONSES = Route(summary="A response, in OpenAI's format, of a model of OpenAI's.", body=responses)
 _MODELS = Route(summary="The names that are served, and that the key may ask for.", answer=_models)
+_MODEL = Route(summary="One of the names that are served.", answer=_model)
 _INFO = Route(summary="Each deployment's prices and abilities, in LiteLLM's shape.", answer=_infos)
 _ALIVE = Route(summary="Whether the process lives.", answer=_alive)
 
@@ -91,6 +97,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/responses"): _RESPONSES,
     ("GET", "/v1/models"): _MODELS,
     ("GET", "/models"): _MODELS,
+    ("GET", "/v1/models/{model}"): _MODEL,
+    ("GET", "/models/{model}"): _MODEL,
     ("GET", "/v1/model/info"): _INFO,
     ("GET", "/model/info"): _INFO,
     ("GET", "/health/liveliness"): _ALIVE,
@@ -106,3 +114,14 @@ ROUTES: dict[tuple[str, str], Route] = {
     ),
     ("GET", "/openapi.json"): Route(summary="This document.", answer=_document),
 }
+
+
+def route_of(method: str, path: str) -> tuple[Route | None, str | None]:
+    """The route at an address, and the name that stands in the address where one does; a name may hold slashes."""
+    found = ROUTES.get((method, path))
+    if found is not None:
+        return found, None
+    base, _, name = path.partition("/models/")
+    if not name or base not in {"", "/v1"}:
+        return None, None
+    return ROUTES.get((method, f"{base}/models/{{model}}")), unquote(name)

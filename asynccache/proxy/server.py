@@ -17,7 +17,7 @@ from asynccache.proxy.connections import Listener, TooLarge, TooSlow, read_bytes
 from asynccache.proxy.failures import Failure, failure_of
 from asynccache.proxy.gate import refusal_headers
 from asynccache.proxy.looking import check_looker, holds_pass
-from asynccache.proxy.routes import ROUTES, Route
+from asynccache.proxy.routes import ROUTES, route_of
 from asynccache.proxy.speaking import Call
 from asynccache.proxy.telling import cost_headers, id_headers
 from asynccache.proxy.tracing import below_caller
@@ -140,7 +140,7 @@ class Server:
         return response
 
     async def _routed(self, call: Call, method: str, path: str, query: str) -> web.StreamResponse:
-        route = ROUTES.get((method, path))
+        route, named = route_of(method, path)
         if route is None or not (route.open or (route.passes and holds_pass(call, query))):
             call.key = call.served.gate.admit(call.request.headers)
         if route is None:
@@ -149,7 +149,7 @@ class Server:
             check_looker(call)
             return route.look(call, query)
         if route.body is None:
-            wanted = parse_qs(query).get("litellm_model_id", [None])[0] if query else None
+            wanted = named or (parse_qs(query).get("litellm_model_id", [None])[0] if query else None)
             return _whole(call, route.answer(call, wanted), route.media)
         if call.request.headers.get("expect", "").lower() == "100-continue":
             writer: Any = call.request.writer
@@ -190,7 +190,7 @@ class Server:
 
 
 def _no_route(method: str, path: str) -> APIStatusError:
-    if path in _PATHS or method not in _METHODS:
+    if path in _PATHS or method not in _METHODS or any(route_of(other, path)[0] for other in _METHODS):
         return APIStatusError(f"{method[:16]} is not taken here", status_code=405, code="method_not_allowed")
     return APIStatusError("there is nothing here; see /openapi.json", status_code=404, code="not_found")
 

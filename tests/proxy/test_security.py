@@ -31,6 +31,8 @@ SNAPSHOT = {
     ("POST", "/responses"),
     ("GET", "/v1/models"),
     ("GET", "/models"),
+    ("GET", "/v1/models/{model}"),
+    ("GET", "/models/{model}"),
     ("GET", "/v1/model/info"),
     ("GET", "/model/info"),
     ("GET", "/health/liveliness"),
@@ -79,7 +81,7 @@ async def test_with_the_key_every_route_answers(proxy: Server) -> None:
     async with aiohttp.ClientSession(headers={"x-api-key": KEY}) as session:
         for method, path in SNAPSHOT:
             if method == "GET":
-                answer = await session.get(url(proxy, path))
+                answer = await session.get(url(proxy, path.format(model="gpt")))
                 assert answer.status == 200
         alive = await session.get(url(proxy, "/health/liveliness"))
         assert await alive.json() == "I'm alive!"
