@@ -17,7 +17,7 @@ from asynccache.proxy.connections import Listener, TooLarge, TooSlow, read_bytes
 from asynccache.proxy.failures import Failure, failure_of
 from asynccache.proxy.gate import refusal_headers
 from asynccache.proxy.looking import check_looker, holds_pass
-from asynccache.proxy.routes import ROUTES, route_of
+from asynccache.proxy.routes import ROUTES, Route, route_of
 from asynccache.proxy.speaking import Call
 from asynccache.proxy.telling import cost_headers, id_headers
 from asynccache.proxy.tracing import below_caller
