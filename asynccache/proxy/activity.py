@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Activity", "Attempt", "Failed", "Histogram", "Label", "Series", "mark_sent", "observe"]
 
 MOST_SERIES = 500
-"""Labels kept apart; a configuration with more has the rest added up as ``other``."""
+"""Labels kept apart. Beyond them keys are added up as ``other``; beyond twice as many, so is everything."""
 STEPS: Final = {60: 60, 600: 144}
 """Lengths of a bin of time in seconds, and how many of them are kept: an hour of minutes, a day of tens."""
 _ERRORS_KEPT = 50
@@ -150,6 +150,8 @@ class Activity:
         found = self.series.get(label)
         if found is None:
             if len(self.series) >= MOST_SERIES:
+                label = label._replace(key="other")
+            if label not in self.series and len(self.series) >= 2 * MOST_SERIES:
                 label = _OTHER
             found = self.series.setdefault(label, Series())
         return found

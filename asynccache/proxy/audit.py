@@ -38,6 +38,7 @@ _logger = logging.getLogger("asynccache.proxy")
 
 _FIRST: Final = "0" * 64
 _GATHERING: Final = 0.25  # seconds in which like events become one line
+_AGAIN: Final = 1.0  # seconds between two tries while the disk is full
 _MOST: Final = 1000  # different events of one moment; more are counted, not told
 _HASH: Final = b',"hash":"'
 _TAIL: Final = len(_HASH) + 64 + 2  # and the quote and brace after it
@@ -118,6 +119,8 @@ class Audit:
         self._waiting: dict[tuple[tuple[str, Field], ...], tuple[str, int]] = {}
         self._strangers: list[bytes] = []
         self._untold = 0
+        self._unwritten = b""
+        self._trouble: str | None = None
         self._is_closing = False
         self.name_of: Callable[[bytes], str | None] = _nobody
         """Which revoked or expired key has a digest; asked in the thread, where no caller can time it."""
@@ -156,33 +159,50 @@ class Audit:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not (self._waiting or self._strangers or self._is_closing):
+                while not (self._waiting or self._strangers or self._unwritten or self._is_closing):
                     self._changed.wait()
                 is_last = self._is_closing
             if not is_last:
-                time.sleep(_GATHERING)
-            with self._changed:
-                waiting, self._waiting = self._waiting, {}
-                strangers, self._strangers = self._strangers, []
-                untold, self._untold = self._untold, 0
-            for key_id, count in Counter(map(self.name_of, strangers)).items():
-                refused = (("event", "refused"), ("code", "invalid_api_key"), ("key", key_id))
-                waiting[refused] = (_now(), count)
-            if untold:
-                waiting[(("event", "untold"),)] = (_now(), untold)
-            self._write(waiting)
+                time.sleep(_AGAIN if self._unwritten else _GATHERING)
+            if is_last or not self._unwritten:  # while the disk is full, what happens waits, and is counted
+                self._gather()
+            self._write()
             if is_last:
+                if self._unwritten:
+                    _logger.error("the audit log %s lacks its last lines", self._file)
                 os.close(self._descriptor)
                 return
 
-    def _write(self, waiting: dict[tuple[tuple[str, Field], ...], tuple[str, int]]) -> None:
-        data = b"".join(self._line(dict(told), at, count) for told, (at, count) in waiting.items())
+    def _gather(self) -> None:
+        """Make lines of what has happened."""
+        with self._changed:
+            waiting, self._waiting = self._waiting, {}
+            strangers, self._strangers = self._strangers, []
+            untold, self._untold = self._untold, 0
+        for key_id, count in Counter(map(self.name_of, strangers)).items():
+            refused = (("event", "refused"), ("code", "invalid_api_key"), ("key", key_id))
+            waiting[refused] = (_now(), count)
+        if untold:
+            waiting[(("event", "untold"),)] = (_now(), untold)
+        self._unwritten += b"".join(
+            self._line(dict(told), at, count) for told, (at, count) in waiting.items()
+        )
+
+    def _write(self) -> None:
+        """Write what there is. What does not go now is kept to the byte: the lines after it follow it."""
+        trouble = None
         try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            while self._unwritten:
+                self._unwritten = self._unwritten[os.write(self._descriptor, self._unwritten) :]
             os.fsync(self._descriptor)
-        except OSError:
-            _logger.exception("the audit log %s cannot be written", self._file)
+        except OSError as error:
+            trouble = f"cannot be written: {error.strerror}"
+        else:
+            if _is_elsewhere(self._descriptor, self._file):
+                trouble = "was moved or removed while it was written; lines go on to the file that it was"
+        if trouble is not None and trouble != self._trouble:
+            _logger.error("the audit log %s %s", self._file, trouble)
+        self._trouble = trouble
 
     def _line(self, told: dict[str, Field], at: str, count: int) -> bytes:
         self._lines += 1
@@ -254,6 +274,13 @@ def _lock(descriptor: int, file: Path) -> None:
     except OSError as error:
         msg = f"the audit log {file} is being written by another process; give each a file of its own"
         raise ConfigurationError(msg) from error
+
+
+def _is_elsewhere(descriptor: int, file: Path) -> bool:
+    try:
+        return not os.path.samestat(os.fstat(descriptor), file.stat())
+    except OSError:
+        return True
 
 
 def _now() -> str:

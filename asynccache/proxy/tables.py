@@ -39,7 +39,7 @@ def row_table(title: str, rows: Mapping[str, Row], what: str, asked: Asked) -> M
     ]
     order = sorted(rows.items(), key=lambda item: (-item[1].sums.cost, -item[1].sums.requests, item[0]))
     lines = [_line(name, row, what, asked) for name, row in order[:_MOST_ROWS]]
-    return _table(title, heads, lines, f"{what}s")
+    return _table(title, heads, lines, f"{what}s", more=len(order) - len(lines))
 
 
 def _line(name: str, row: Row, what: str, asked: Asked) -> Markup:

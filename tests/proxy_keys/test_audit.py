@@ -7,6 +7,8 @@ import json
 import logging
 import random
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -22,7 +24,7 @@ from asynccache.proxy.config import Config, parse_config
 from asynccache.proxy.virtual_keys import new_key
 from asynccache.proxy.yaml_source import parse_yaml
 from asynccache.secret import Secret
-from tests.cli.command import run
+from tests.cli.command import environment, run
 from tests.proxy.process import running
 from tests.proxy.upstream import Upstream
 
@@ -142,6 +144,82 @@ def test_a_flood_is_counted(tmp_path: Path) -> None:
     assert len(lines) < 40
     assert sum(line.get("count", 1) for line in lines) == 100_000
     assert verify_audit(tmp_path / "audit.jsonl").trouble is None
+
+
+FULL = """
+import logging, resource, signal, sys, time
+from pathlib import Path
+from asynccache.proxy.audit import Audit
+
+logging.basicConfig(stream=sys.stderr)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+file = Path(sys.argv[1])
+audit = Audit(file)
+
+def wait(is_so):
+    until = time.monotonic() + 10
+    while not is_so() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert is_so()
+
+audit.tell("key_used", key="before")
+wait(lambda: b"before" in file.read_bytes())
+resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 100, resource.RLIM_INFINITY))
+for number in range(3000):
+    audit.tell("key_used", key=f"meanwhile-{number}")
+wait(lambda: file.stat().st_size % 100 == 0 or file.read_bytes()[-1:] != b"\\n")
+time.sleep(0.5)
+for number in range(3000):
+    audit.tell_stranger(number.to_bytes(32))
+if sys.argv[2] == "room":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    wait(lambda: b"invalid_api_key" in file.read_bytes())
+audit.tell("stop")
+audit.close()
+"""
+"""A disk that is full, as the kernel tells it: a limit on the size of files."""
+
+
+@pytest.mark.parametrize("ending", ["room", "no room"])
+def test_a_full_disk(ending: str, tmp_path: Path) -> None:
+    """What finds no room waits or is counted; the chain goes on where it was, to the byte, now or at the next start."""
+    file = tmp_path / "audit.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(file), ending],
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("cannot be written: File too large") == 1
+    assert ("lacks its last lines" in done.stderr) == (ending == "no room")
+    if ending == "room":
+        counts = {line["event"]: 0 for line in written(file)}
+        for line in written(file):
+            counts[line["event"]] += line.get("count", 1)
+        assert sum(counts.values()) == 1 + 3000 + 3000 + 1
+        assert set(counts) == {"key_used", "untold", "refused", "stop"}
+    Audit(file).close()
+    assert verify_audit(file).trouble is None
+    assert written(file)[-1]["event"] == ("stop" if ending == "room" else "torn")
+
+
+def test_a_log_that_is_taken_away(log: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever moves or removes it under a running proxy is told so, once; its lines go on where it is."""
+    audit = Audit(log)
+    moved = log.rename(log.with_suffix(".1"))
+    for number in range(2):
+        audit.tell("key_used", key=f"after-{number}")
+        until = time.monotonic() + 10
+        while f"after-{number}" not in moved.read_text() and time.monotonic() < until:
+            time.sleep(0.02)
+    audit.close()
+    assert verify_audit(moved) == verify_audit(moved, head=verify_audit(moved).head)
+    assert verify_audit(moved).lines == 14
+    assert caplog.text.count("was moved or removed") == 1
+    assert not log.exists()
 
 
 def test_the_hash_of_a_configuration() -> None:

@@ -225,13 +225,26 @@ model_list:
 def test_labels_are_bounded() -> None:
     """However many labels a long life of reloads brings, the rest is `other`."""
     activity = Activity()
-    for number in range(MOST_SERIES + 50):
+    for number in range(3 * MOST_SERIES):
         activity.of(Label(f"model-{number}", "p", "d", "k"))
-    assert len(activity.series) == MOST_SERIES + 1
+    assert len(activity.series) == 2 * MOST_SERIES + 1
     assert (
         activity.of(Label("one more", "p", "d", "k"))
         is activity.series[Label("other", "other", "other", "other")]
     )
+
+
+def test_many_keys_do_not_hide_the_models() -> None:
+    """Thousands of keys are `other` keys in the end; what they asked for is still told model by model."""
+    activity = Activity()
+    for number in range(5000):
+        activity.of(Label(f"m{number % 7}", "p", "d", f"key-{number}")).total.requests += 1
+    assert len(activity.series) <= MOST_SERIES + 7
+    told: dict[str, int] = {}
+    for label, series in activity.series.items():
+        told[label.model] = told.get(label.model, 0) + series.total.requests
+    assert sorted(told) == [f"m{number}" for number in range(7)]
+    assert sum(told.values()) == 5000
 
 
 def test_bins_are_bounded_and_move_on() -> None:

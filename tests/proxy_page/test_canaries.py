@@ -109,6 +109,7 @@ async def test_the_hunt(
 ) -> None:
     """Logs at DEBUG, metrics, page, traces, audit log, ledger, errors: no key; no word that was asked or answered."""
     caplog.set_level(logging.DEBUG)
+    logging.getLogger("asynccache.proxy").debug("the log is heard")
     where, audit = str(tmp_path / "ledger.db"), tmp_path / "audit.jsonl"
     keys = {
         "good": make_key(where, "good"),
@@ -140,7 +141,7 @@ async def test_the_hunt(
     )
     assert len(refusals) >= 20
     assert "refused" in looks["audit"]
-    assert looks["log"]
+    assert "the log is heard" in looks["log"]
     assert len(ours(exporter)) >= 15
     told = {**looks, "refusals": "\n".join(refusals)}
     hidden = {**keys, "upstream": UPSTREAM}
@@ -152,6 +153,15 @@ async def test_the_hunt(
     assert [place for place, text in looks.items() if WORD in text] == []
     said = [one for one in refusals if f"{WORD}-prompt" in one or f"{WORD}-system" in one]
     assert said == []  # an error may quote the field that is wrong, never the prompt
+
+
+def of_process(number: int) -> tuple[list[bytes], str]:
+    """The command lines of a process and its threads, and its limits, as everybody on the machine can read them."""
+    folder = Path(f"/proc/{number}")
+    if not folder.exists():
+        pytest.skip("there is no /proc here")
+    lines = [path.read_bytes() for path in (folder / "cmdline", *folder.glob("task/*/cmdline"))]
+    return lines, (folder / "limits").read_text()
 
 
 async def test_a_process_and_its_command_line(tmp_path: Path) -> None:
@@ -168,11 +178,7 @@ async def test_a_process_and_its_command_line(tmp_path: Path) -> None:
                 answer = await session.post(f"{proxy.url}/v1/chat/completions", data=body)
                 assert answer.status == 500
                 assert provider.heads
-            folder = Path(f"/proc/{proxy.process.pid}")
-            if not folder.exists():
-                pytest.skip("there is no /proc here")
-            lines = [path.read_bytes() for path in (folder / "cmdline", *folder.glob("task/*/cmdline"))]
-            limits = (folder / "limits").read_text()
+            lines, limits = of_process(proxy.process.pid)
             proxy.process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(proxy.process.wait, 10) == 0
     assert re.search(r"Max core file size\s+0\s", limits)
