@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import time
 import warnings
 from typing import TYPE_CHECKING, Any, final
 
@@ -17,7 +16,7 @@ import anyio
 import yarl
 from aiohttp.http_exceptions import HttpProcessingError
 
-from asynccache.clocks import Clock, Limit
+from asynccache.clocks import Watch, nearest_limit
 from asynccache.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -38,7 +37,7 @@ from asynccache.sse import MAX_EVENT
 from asynccache.stream import Head, Stream
 
 if TYPE_CHECKING:
-    from asynccache.errors import TimeoutPhase
+    from asynccache.clocks import Limit
     from asynccache.providers.base import HttpCall, Provider
     from asynccache.request import Request
 
@@ -83,6 +82,7 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._places: asyncio.Semaphore | None = None
+        self._connecting = aiohttp.ClientTimeout(total=None)
         self._closed = False
         self._pid = os.getpid()
 
@@ -108,11 +108,11 @@ class Transport:
         if self._log_requests and wants_requests():
             log_request(call.url, call.headers, call.body, *_secrets(request, call))
         session = self._open_session()
-        clock = Clock(request.timeout, request.deadline)
-        places = await self._take_place(clock)
+        places = await self._take_place(request)
         try:
-            response = await self._post(session, call, clock, places)
-            return await self._answer(response, provider, request, call, clock, places)
+            watch = Watch(request.timeout, request.deadline)
+            response = await self._post(session, call, request.timeout.connect, watch, places)
+            return await self._answer(_Body(response, watch, places, self._max_body), provider, request, call)
         except AsyncCacheError as error:
             _complete(error, request)
             raise
@@ -176,7 +176,7 @@ class Transport:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept-Encoding"),
+                headers=_HEADERS,
                 max_line_size=_MAX_LINE,
                 max_field_size=_MAX_LINE,
                 read_bufsize=_READ_AHEAD,
@@ -186,68 +186,70 @@ class Transport:
             raise WrongEventLoopError(msg)
         return self._session
 
-    async def _take_place(self, clock: Clock) -> asyncio.Semaphore:
+    async def _take_place(self, request: Request) -> asyncio.Semaphore:
         assert self._places is not None  # noqa: S101 - made with the session
         places = self._places
-        if places.locked():
-            limit = clock.limit("pool", clock.timeout.connect)
-            try:
-                async with asyncio.timeout(limit.seconds):
-                    await places.acquire()
-            except TimeoutError:
-                raise limit.error(f"all {self._max_connections} connections are in use") from None
-        else:
+        if not places.locked():
             await places.acquire()
-        return places
-
-    async def _post(
-        self, session: aiohttp.ClientSession, call: HttpCall, clock: Clock, places: asyncio.Semaphore
-    ) -> aiohttp.ClientResponse:
-        """The answer's head. On every error the place in the pool is free again."""
-        limit = clock.limit("first_event", clock.timeout.first_event)
-        clock.begun = time.monotonic()
-        headers = {"user-agent": _USER_AGENT, "accept-encoding": "identity", **call.headers}
-        connect = clock.timeout.connect
+            return places
+        limit = nearest_limit("pool", request.timeout.connect, request.deadline)
         try:
             async with asyncio.timeout(limit.seconds):
+                await places.acquire()
+        except TimeoutError:
+            raise limit.error(f"all {self._max_connections} connections are in use") from None
+        return places
+
+    def _connect_within(self, seconds: float | None) -> aiohttp.ClientTimeout:
+        """The only clock of aiohttp's that runs, that of making a connection; the last one is kept."""
+        if self._connecting.connect != seconds:
+            self._connecting = aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds)
+        return self._connecting
+
+    async def _post(
+        self,
+        session: aiohttp.ClientSession,
+        call: HttpCall,
+        connect: float | None,
+        watch: Watch,
+        places: asyncio.Semaphore,
+    ) -> aiohttp.ClientResponse:
+        """The answer's head. On every error the watch has ended and the place in the pool is free again."""
+        try:
+            with watch:
                 return await session.post(
                     yarl.URL(call.url, encoded=True),
                     data=call.body if len(call.body) < _LARGE else io.BytesIO(call.body),
-                    headers=headers,
+                    headers=call.headers,
                     allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect),
+                    timeout=self._connect_within(connect),
                 )
         except aiohttp.ConnectionTimeoutError:
-            places.release()
-            msg = f"no connection to {_host(call.url)} within {connect} s"
-            raise APITimeoutError(msg, phase="connect") from None
+            error: Exception = APITimeoutError(
+                f"no connection to {_host(call.url)} within {connect} s", phase="connect"
+            )
         except TimeoutError:
-            places.release()
-            raise limit.error(f"{_host(call.url)} has not begun to answer") from None
+            limit = watch.reached or nearest_limit("first_event", None, None)
+            error = limit.error(f"{_host(call.url)} has not begun to answer")
         except (aiohttp.ClientError, OSError, ValueError) as exc:
-            places.release()
-            broken = exc
+            error = exc
         except BaseException:
+            watch.stop()
             places.release()
             raise
+        watch.stop()
+        places.release()
+        if isinstance(error, AsyncCacheError):
+            raise error
         # Raised out here, as some of aiohttp's errors hold the request's headers, and the key among them.
-        raise _connection_error(broken, call) from (
-            None if isinstance(broken, aiohttp.ClientResponseError) else broken
+        raise _connection_error(error, call) from (
+            None if isinstance(error, aiohttp.ClientResponseError) else error
         )
 
-    async def _answer(
-        self,
-        response: aiohttp.ClientResponse,
-        provider: Provider,
-        request: Request,
-        call: HttpCall,
-        clock: Clock,
-        places: asyncio.Semaphore,
-    ) -> Stream[Any]:
-        body = _Body(response, clock, places, self._max_body)
+    async def _answer(self, body: _Body, provider: Provider, request: Request, call: HttpCall) -> Stream[Any]:
         try:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            status = response.status
+            headers = {name.lower(): value for name, value in body.response.headers.items()}
+            status = body.response.status
             if 200 <= status < 300:
                 _check_encoding(headers)
                 head = Head(
@@ -270,34 +272,27 @@ class Transport:
 
 @final
 class _Body:
-    """The body of one answer: a source of bytes that no silence, drip or flood can hold up.
-
-    Time counts while this side waits for the server and nothing meaningful comes; a slow reader on this
-    side does not use it up. One timer per answer, armed again only when it goes off.
-    """
+    """The body of one answer: a source of bytes that no silence, drip or flood can hold up."""
 
     __slots__ = (
-        "_clock", "_closed", "_content", "_limit", "_loop", "_lost", "_max", "_pid", "_places",
-        "_received", "_response", "_since", "_timer", "_waited",
+        "_closed", "_content", "_loop", "_lost", "_max", "_pid", "_places", "_received", "_watch", "response",
+        "touch",
     )  # fmt: skip
 
     def __init__(
-        self, response: aiohttp.ClientResponse, clock: Clock, places: asyncio.Semaphore, max_body: int
+        self, response: aiohttp.ClientResponse, watch: Watch, places: asyncio.Semaphore, max_body: int
     ) -> None:
-        self._response = response
+        self.response = response
+        self.touch = watch.touch
         self._content = response.content
-        self._clock = clock
+        self._watch = watch
         self._places = places
         self._max = max_body
         self._received = 0
         self._closed = False
         self._pid = os.getpid()
         self._loop = asyncio.get_running_loop()
-        self._waited = time.monotonic() - clock.begun  # seconds waited since the last meaningful event
-        self._since: float | None = None  # when the read in progress began
-        self._limit: tuple[TimeoutPhase, float | None] = ("first_event", clock.timeout.first_event)
-        self._timer: asyncio.TimerHandle | None = None
-        self._arm()
+        watch.end = self._expire
         protocol: Any = None if response.connection is None else response.connection.protocol
         self._lost: asyncio.Future[None] | None = getattr(protocol, "closed", None)
         if self._lost is not None:
@@ -305,7 +300,8 @@ class _Body:
 
     async def receive(self) -> bytes:
         """The next piece of the body."""
-        self._since = self._loop.time()
+        watch = self._watch
+        began = watch.since = watch.time()
         try:
             data = await self._content.readany()
         except AsyncCacheError:
@@ -316,8 +312,8 @@ class _Body:
                 msg = f"the connection broke before the answer ended ({type(exc).__name__})"
                 raise StreamInterruptedError(msg) from exc
         finally:
-            self._waited += self._loop.time() - self._since
-            self._since = None
+            watch.waited += watch.time() - (watch.since or began)
+            watch.since = None
         if not data:
             raise anyio.EndOfStream
         self._received += len(data)
@@ -325,13 +321,6 @@ class _Body:
             msg = f"the answer is larger than {self._max} bytes; Client(max_body_bytes=...) allows more"
             raise ResponseTooLargeError(msg)
         return data
-
-    def touch(self) -> None:
-        """A meaningful event came: the idle clock starts anew."""
-        self._waited = 0.0
-        self._limit = ("idle", self._clock.timeout.idle)
-        if self._since is not None:
-            self._since = self._loop.time()
 
     async def finish(self) -> None:
         """The answer is whole: let the connection end it too, so that it can be used again."""
@@ -360,19 +349,17 @@ class _Body:
             return
         self._closed = True
         if self._pid != os.getpid():
-            _of_parents.append(self._response)
+            _of_parents.append(self.response)
             return
         if self._loop.is_closed():
-            self._response.close()
+            self.response.close()
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._watch.stop()
         if self._lost is not None:
             self._lost.remove_done_callback(self._give_up)
             self._lost.remove_done_callback(_hear)
             self._lost.add_done_callback(_hear)  # the pool keeps it: an end without a listener is logged
-        self._response.close()
+        self.response.close()
         self._places.release()
 
     async def aclose(self) -> None:
@@ -390,42 +377,12 @@ class _Body:
             msg = "the connection was given up before the answer ended: what came is not HTTP"
             self._content.set_exception(StreamInterruptedError(msg))
 
-    def _arm(self) -> None:
-        """Set the timer to when the first limit could be reached; `touch` does not set it anew."""
-        now = self._loop.time()
-        waiting = 0.0 if self._since is None else now - self._since
-        delays: list[float] = []
-        if self._limit[1] is not None:
-            delays.append(self._limit[1] - self._waited - waiting)
-        if self._limit[0] != "idle" and self._clock.timeout.idle is not None:
-            delays.append(self._clock.timeout.idle)
-        if self._clock.deadline is not None:
-            delays.append(self._clock.deadline - time.monotonic())
-        if delays:
-            self._timer = self._loop.call_later(max(min(delays), 0.001), self._ring)
-
-    def _ring(self) -> None:
-        if self._closed:
-            return
-        phase, seconds = self._limit
-        waiting = 0.0 if self._since is None else self._loop.time() - self._since
-        deadline = self._clock.deadline
-        if deadline is not None and time.monotonic() >= deadline:
-            self._expire("total", self._clock.timeout.total, "the answer was not complete")
-        elif self._since is not None and seconds is not None and self._waited + waiting >= seconds:
-            what = "no meaningful event came" if phase == "idle" else "the answer had not begun"
-            self._expire(phase, seconds, what)
-        elif self._since is None and seconds is not None and self._waited >= seconds:
-            self._timer = self._loop.call_later(0.05, self._ring)  # used up, but nobody waits: look again
-        else:
-            self._arm()
-
-    def _expire(self, phase: TimeoutPhase, seconds: float | None, what: str) -> None:
-        self._content.set_exception(Limit(phase, seconds).error(what))
-        self._response.close()
+    def _expire(self, limit: Limit, what: str) -> None:
+        self._content.set_exception(limit.error(what))
+        self.response.close()
 
 
-_USER_AGENT = "asynccache"
+_HEADERS = {"user-agent": "asynccache", "accept-encoding": "identity"}  # unless the caller has others
 
 # Exception to "no module-level state": what a forked child inherited. To close it there, or to let it be collected,
 # would take the parent's own sockets out of the epoll that both share.
