@@ -15,7 +15,7 @@ from anyio.abc import ObjectReceiveStream
 
 from asynccache.reply import CacheReport
 
-__all__ = ["Emit", "Head", "Machine", "Source", "Stream"]
+__all__ = ["Emit", "Head", "Machine", "Source", "Stream", "outlet"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -156,7 +156,12 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
                 if type(self._end) is EndOfStream:
                     raise EndOfStream  # a new one: one that is kept would hold, by its traceback, this stream
                 raise self._end
-            await self._pull()
+            try:
+                (self._push or self._connect())(await self._source.receive())  # the only await per read
+            except BaseException as error:
+                await self._stop(error)
+                if not isinstance(error, Exception):
+                    raise
         return ready.popleft()
 
     def __aiter__(self) -> Stream[T]:
@@ -199,23 +204,24 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         await self._shut()
 
     async def _pull(self) -> None:
-        push = self._push or self._connect()
         try:
-            push(await self._source.receive())  # the only await per read
-        except EndOfStream:  # the source's end, or a machine's word that the answer is whole
+            (self._push or self._connect())(await self._source.receive())
+        except BaseException as error:
+            await self._stop(error)
+            if not isinstance(error, Exception):
+                raise
+
+    async def _stop(self, error: BaseException) -> None:
+        """There is nothing more, by *error*, which `receive` raises after what came before it."""
+        if isinstance(error, EndOfStream):  # the source's end, or a machine's word that the answer is whole
             self._end = EndOfStream()
             self._flush()
             if self.failed is not None:
                 await self._shut()
-        except Exception as exc:  # noqa: BLE001 - whatever it is, receive() raises it after what came before
-            self._end = exc
-            self._interrupt(exc)
-            await self._shut()
-        except BaseException as exc:  # cancelled
-            self._end = ClosedResourceError()
-            self._interrupt(exc)
-            await self._shut()
-            raise
+            return
+        self._end = error if isinstance(error, Exception) else ClosedResourceError()
+        self._interrupt(error)
+        await self._shut()
 
     def _connect(self) -> Emit[Any]:
         """Link the machines. Those that take a few types only share one look at an item's type."""
@@ -231,7 +237,7 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
                 emit, beyond, table = link, link, {}
             else:
                 table = table | dict.fromkeys(takes, link)
-                emit = _by_type(table, beyond)
+                emit = _ByType(table, beyond)
         self._push = emit
         return emit
 
@@ -305,6 +311,20 @@ def _link(machine: Machine[Any, Any], emit: Emit[Any]) -> Emit[Any]:
     return lambda item: feed(item, emit)
 
 
-def _by_type(table: dict[type[Any], Emit[Any]], beyond: Emit[Any]) -> Emit[Any]:
-    find = table.get
-    return lambda item: find(item.__class__, beyond)(item)
+@final
+class _ByType:
+    """Sends an item on to the first machine that takes its type: one look for all that take a few only."""
+
+    __slots__ = ("beyond", "find")
+
+    def __init__(self, table: dict[type[Any], Emit[Any]], beyond: Emit[Any]) -> None:
+        self.find = table.get
+        self.beyond = beyond
+
+    def __call__(self, item: Any) -> None:
+        self.find(item.__class__, self.beyond)(item)
+
+
+def outlet(emit: Emit[Any], kind: type[Any]) -> Emit[Any]:
+    """Where *emit* sends items of type *kind*; asked once by a machine that has many of them to send."""
+    return emit.find(kind, emit.beyond) if type(emit) is _ByType else emit

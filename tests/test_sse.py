@@ -112,6 +112,31 @@ def test_event_size_limit() -> None:
                 decoder.feed(piece, lambda _: None)
 
 
+@pytest.mark.parametrize(
+    "event", [b"data: %b", b"event: e\ndata: %b", b"data: 1\ndata: %b", b"event: %b\ndata: x", b": %b"]
+)
+@pytest.mark.parametrize("before", [b"", b"data: a\n\n", b"event: e\ndata: a\n\n" * 3])
+def test_event_size_limit_is_one_for_any_split(event: bytes, before: bytes) -> None:
+    """An event passes, or is refused, whether it comes whole, by single bytes or among others in one read."""
+
+    def passes(pieces: list[bytes]) -> bool:
+        decoder = SSEDecoder(max_event=100)
+        try:
+            for piece in pieces:
+                decoder.feed(piece, lambda _: None)
+        except ResponseTooLargeError:
+            return False
+        return True
+
+    outcomes = set()
+    for length in range(60, 110):
+        whole = event % (b"x" * length) + b"\n\n"
+        alone = passes([before, *(whole[at : at + 1] for at in range(len(whole)))])
+        assert passes([before, whole]) == passes([before + whole + before]) == alone
+        outcomes.add(alone)
+    assert outcomes == {True, False}
+
+
 def test_many_small_events_are_within_the_limit() -> None:
     """The limit is on one event, not on the stream."""
     decoder = SSEDecoder(max_event=100)

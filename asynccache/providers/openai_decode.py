@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, final
 
 import anyio
 import msgspec
@@ -24,9 +24,22 @@ from asynccache.events import (
 )
 from asynccache.providers.in_band import find_error
 from asynccache.providers.mending import excerpt, loosely, mended
+from asynccache.providers.openai_wire import (
+    Body,
+    Call,
+    Choice,
+    Function,
+    Message,
+    custom_call,
+    decode,
+    decode_text,
+    flat_text,
+    text_of,
+)
 from asynccache.providers.statuses import error_from_object, status_error
 from asynccache.shapes import is_array, is_object
 from asynccache.sse import MAX_EVENT, SSEDecoder
+from asynccache.stream import outlet
 
 if TYPE_CHECKING:
     from asynccache.events import Event
@@ -35,90 +48,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatDecoder"]
 
-
-class _Function(msgspec.Struct, gc=False):
-    name: Any = None
-    arguments: Any = None
-
-
-class _Call(msgspec.Struct):
-    index: Any = None
-    id: Any = None
-    function: _Function | None = None
-    custom: Any = None
-
-
-class _Message(msgspec.Struct):
-    """A delta, or the message of a whole answer."""
-
-    content: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    refusal: Any = None
-    tool_calls: list[_Call] | None = None
-    function_call: _Function | None = None
-    annotations: Any = None
-    audio: Any = None
-
-
-class _Choice(msgspec.Struct):
-    index: Any = 0
-    delta: _Message | None = None
-    message: _Message | None = None
-    finish_reason: Any = None
-    logprobs: Any = None
-    usage: Any = None  # Moonshot's older streams
-    error: Any = None  # OpenRouter
-
-
-class _Body(msgspec.Struct):
-    """A chunk, or a whole answer."""
-
-    id: Any = None
-    model: Any = None
-    created: Any = None
-    choices: list[_Choice] | None = None
-    usage: Any = None
-    error: Any = None
-    service_tier: Any = None
-    system_fingerprint: Any = None
-    x_groq: Any = None
-
-
-_Nothing: TypeAlias = Literal[""] | None
-
-
-class _TextDelta(msgspec.Struct, gc=False):
-    """A piece of text and nothing else: the other fields hold nothing, or it is no such event."""
-
-    content: str
-    reasoning_content: _Nothing = None
-    reasoning: _Nothing = None
-    refusal: _Nothing = None
-    tool_calls: None = None
-    function_call: None = None
-    annotations: None = None
-    audio: None = None
-
-
-class _TextChoice(msgspec.Struct, gc=False):
-    delta: _TextDelta
-    index: int = 0
-    finish_reason: None = None
-    logprobs: None = None
-    usage: None = None
-    error: None = None
-
-
-class _TextBody(msgspec.Struct, gc=False):
-    choices: tuple[_TextChoice]
-    usage: None = None
-    error: None = None
-    x_groq: None = None
-
-
-_decode = msgspec.json.Decoder(_Body).decode
-_decode_text = msgspec.json.Decoder(_TextBody).decode
 
 # The provider's word to OpenAI's; facts/wire.md §5.1. A word that is not here counts as "stop".
 _FINISH: dict[str, FinishReason] = {
@@ -168,6 +97,7 @@ class ChatDecoder:
         ] = {}  # (answer, index told) -> (position, id)
         self._call_counts: dict[int, int] = {}
         self._emit: Emit[Event] = _nowhere
+        self._emit_text: Emit[Event] = _nowhere
         self._done = False
         self._progress = False
 
@@ -183,7 +113,8 @@ class ChatDecoder:
                 self._body.append(chunk)
         self._progress = False
         self._emit = emit
-        self._sse.feed(chunk, self._event)
+        self._emit_text = outlet(emit, TextDelta)
+        self._sse.feed_runs(chunk, self._run)
         if self._progress and self._touch is not None:
             self._touch()
         if self._done:
@@ -197,13 +128,13 @@ class ChatDecoder:
         """
         if self._done:
             return
-        self._emit = emit
+        self._emit = self._emit_text = emit
         if self._sse is None:
             self._whole(b"".join(self._body))
             return
         rest = self._sse.rest  # an end that lacks only its blank line
         if rest is not None and (rest == b"[DONE]" or loosely(rest) is not None):
-            self._event(rest)
+            self._run([rest])
             if rest == b"[DONE]":
                 return
         if not self._started:
@@ -237,29 +168,30 @@ class ChatDecoder:
             raise InvalidResponseError(msg)
         self._take(parsed, text)
 
-    def _parse(self, data: bytes) -> _Body:
+    def _parse(self, data: bytes) -> Body:
         try:
-            return _decode(data)
+            return decode(data)
         except (ValueError, RecursionError) as exc:
             event = "" if self._sse is None else self._sse.event
             if (error := find_error(loosely(data), event)) is not None:
                 raise error from exc
-            return _decode(mended(data, _Body, "OpenAI's chat"))
+            return decode(mended(data, Body, "OpenAI's chat"))
 
-    def _event(self, data: bytes) -> None:
+    def _run(self, run: list[bytes]) -> None:
         """After a piece of text the next is most likely one too: it takes the short way, all else the long one."""
-        if self._in_text:
-            try:
-                (choice,) = _decode_text(data).choices
-            except (ValueError, RecursionError):
-                self._in_text = False
-            else:
-                content = choice.delta.content
-                if content and choice.index == self._index:
-                    self._progress = True
-                    self._emit(TextDelta(content, choice.index, data))
-                    return
-        self._other_event(data)
+        for data in run:
+            if self._in_text:
+                try:
+                    (choice,) = decode_text(data).choices
+                except (ValueError, RecursionError):
+                    self._in_text = False
+                else:
+                    content = choice.delta.content
+                    if content and choice.index == self._index:
+                        self._progress = True
+                        self._emit_text(TextDelta(content, choice.index, data))
+                        continue
+            self._other_event(data)
 
     def _other_event(self, data: bytes) -> None:
         if data == b"[DONE]":
@@ -270,7 +202,7 @@ class ChatDecoder:
         elif not self._done and data and not data.isspace():
             self._take(self._parse(data), data)
 
-    def _take(self, body: _Body, raw: bytes) -> None:
+    def _take(self, body: Body, raw: bytes) -> None:
         if body.error:
             self._take_usage(body, None)
             raise error_from_object(None, body.error)
@@ -291,7 +223,7 @@ class ChatDecoder:
         else:
             self._take_usage(body, None)
 
-    def _is_other(self, body: _Body, raw: bytes) -> bool:
+    def _is_other(self, body: Body, raw: bytes) -> bool:
         """Whether what brings neither choices nor usage is no chunk at all; then it is passed on as it came.
 
         Raises:
@@ -305,7 +237,7 @@ class ChatDecoder:
         self._emit(Unknown(event, msgspec.Raw(raw)))
         return True
 
-    def _start(self, body: _Body, facts: tuple[Any, ...], raw: bytes) -> None:
+    def _start(self, body: Body, facts: tuple[Any, ...], raw: bytes) -> None:
         if self._started and (None in facts or not facts[0]):
             facts = tuple(new or old for new, old in zip(facts, self._facts, strict=True))
             if facts == self._facts:
@@ -315,8 +247,8 @@ class ChatDecoder:
         name, model, tier, fingerprint = facts
         self._emit(
             Started(
-                id=_text(name),
-                model=_text(model),
+                id=text_of(name),
+                model=text_of(model),
                 created=body.created if type(body.created) is int else 0,
                 service_tier=tier if isinstance(tier, str) else None,
                 system_fingerprint=fingerprint if isinstance(fingerprint, str) else None,
@@ -324,7 +256,7 @@ class ChatDecoder:
             )
         )
 
-    def _choice(self, choice: _Choice, raw: bytes) -> None:
+    def _choice(self, choice: Choice, raw: bytes) -> None:
         index = choice.index if type(choice.index) is int else 0
         message = choice.delta or choice.message
         if message is not None:
@@ -344,7 +276,7 @@ class ChatDecoder:
             self._open.add(index)
             self._index = index
 
-    def _rest_of(self, message: _Message, index: int, raw: bytes) -> None:
+    def _rest_of(self, message: Message, index: int, raw: bytes) -> None:
         reasoning = message.reasoning_content or message.reasoning
         if reasoning and type(reasoning) is str:
             self._progress = True
@@ -355,12 +287,12 @@ class ChatDecoder:
                 self._call(call, index, raw)
         if message.refusal:
             self._progress = True
-            self._emit(RefusalDelta(_text(message.refusal), index, raw))
+            self._emit(RefusalDelta(text_of(message.refusal), index, raw))
         if (legacy := message.function_call) is not None and (legacy.name or legacy.arguments):
             self._progress = True
             self._emit(
                 ToolCallFragment(
-                    0, None, _text(legacy.name) or None, _text(legacy.arguments), index, raw, True
+                    0, None, text_of(legacy.name) or None, text_of(legacy.arguments), index, raw, True
                 )
             )
         if message.annotations:
@@ -376,17 +308,17 @@ class ChatDecoder:
         for part in parts if is_array(parts) else [parts]:
             kind = part.get("type") if is_object(part) else None
             if kind in {"text", "output_text"}:
-                self._emit(TextDelta(_text(part.get("text")), index, raw))
+                self._emit(TextDelta(text_of(part.get("text")), index, raw))
             elif kind in {"thinking", "reasoning"}:
                 self._emit(
-                    ReasoningDelta(_flat(part.get("thinking") or part.get("summary")), None, index, raw)
+                    ReasoningDelta(flat_text(part.get("thinking") or part.get("summary")), None, index, raw)
                 )
             else:
                 self._emit(Unknown("content_part", part))
 
-    def _call(self, call: _Call, index: int, raw: bytes) -> None:
+    def _call(self, call: Call, index: int, raw: bytes) -> None:
         """One fragment. Servers omit or repeat ids, leave the index out, or give every call the index 0."""
-        function = call.function or _Function(**_custom(call.custom))
+        function = call.function or Function(**custom_call(call.custom))
         name = function.name if isinstance(function.name, str) else None
         call_id = call.id if isinstance(call.id, str) and call.id else None
         position, known_id = self._calls.get((index, call.index), (None, None))
@@ -413,8 +345,8 @@ class ChatDecoder:
         )
         self._emit(fragment)
 
-    def _finish(self, choice: _Choice, index: int, raw: bytes) -> None:
-        word = _text(choice.finish_reason)
+    def _finish(self, choice: Choice, index: int, raw: bytes) -> None:
+        word = text_of(choice.finish_reason)
         if choice.error or word in _BROKEN_OFF:
             if choice.error:
                 raise error_from_object(None, choice.error)
@@ -429,7 +361,7 @@ class ChatDecoder:
         reason: FinishReason = "tool_calls" if not word and index in self._call_counts else "stop"
         self._emit(Finished(_FINISH.get(word.lower(), reason), word, index, raw))
 
-    def _take_usage(self, body: _Body, choice: _Choice | None) -> None:
+    def _take_usage(self, body: Body, choice: Choice | None) -> None:
         usage = body.usage
         if usage is None and choice is not None:
             usage = choice.usage
@@ -441,17 +373,3 @@ class ChatDecoder:
 
 def _nowhere(_event: Event) -> None:
     """Where events go before the first piece of the body: none come then."""
-
-
-def _custom(custom: Any) -> dict[str, Any]:
-    return {"name": custom.get("name"), "arguments": custom.get("input")} if is_object(custom) else {}
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)
-
-
-def _flat(value: Any) -> str:
-    if is_array(value):
-        return "".join(_flat(item.get("text") if is_object(item) else item) for item in value)
-    return _text(value)

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["get", "names"]
 
 _NOT_PROVIDERS = frozenset(
-    {"access", "base", "compatible", "in_band", "mending", "openai_decode", "registry", "statuses"}
+    {
+        "access",
+        "base",
+        "compatible",
+        "in_band",
+        "mending",
+        "openai_decode",
+        "openai_wire",
+        "registry",
+        "statuses",
+    }
 )
 
 

@@ -1,0 +1,133 @@
+"""What OpenAI's chat format sends, as Structs: only the fields that are read, and none of them trusted."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from asynccache.shapes import is_array, is_object
+
+__all__ = [
+    "Body",
+    "Call",
+    "Choice",
+    "Function",
+    "Message",
+    "TextBody",
+    "custom_call",
+    "decode",
+    "decode_text",
+    "flat_text",
+    "text_of",
+]
+
+
+class Function(msgspec.Struct, gc=False):
+    """The function that a call names; none of it is sure to be a string."""
+
+    name: Any = None
+    arguments: Any = None
+
+
+class Call(msgspec.Struct):
+    """A tool call, or a fragment of one."""
+
+    index: Any = None
+    id: Any = None
+    function: Function | None = None
+    custom: Any = None
+
+
+class Message(msgspec.Struct):
+    """A delta, or the message of a whole answer."""
+
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: list[Call] | None = None
+    function_call: Function | None = None
+    annotations: Any = None
+    audio: Any = None
+
+
+class Choice(msgspec.Struct):
+    """One of the answers, or what is added to it."""
+
+    index: Any = 0
+    delta: Message | None = None
+    message: Message | None = None
+    finish_reason: Any = None
+    logprobs: Any = None
+    usage: Any = None  # Moonshot's older streams
+    error: Any = None  # OpenRouter
+
+
+class Body(msgspec.Struct):
+    """A chunk, or a whole answer."""
+
+    id: Any = None
+    model: Any = None
+    created: Any = None
+    choices: list[Choice] | None = None
+    usage: Any = None
+    error: Any = None
+    service_tier: Any = None
+    system_fingerprint: Any = None
+    x_groq: Any = None
+
+
+_Nothing: TypeAlias = Literal[""] | None
+
+
+class _TextDelta(msgspec.Struct, gc=False):
+    """A piece of text and nothing else: the other fields hold nothing, or it is no such event."""
+
+    content: str
+    reasoning_content: _Nothing = None
+    reasoning: _Nothing = None
+    refusal: _Nothing = None
+    tool_calls: None = None
+    function_call: None = None
+    annotations: None = None
+    audio: None = None
+
+
+class _TextChoice(msgspec.Struct, gc=False):
+    delta: _TextDelta
+    index: int = 0
+    finish_reason: None = None
+    logprobs: None = None
+    usage: None = None
+    error: None = None
+
+
+class TextBody(msgspec.Struct, gc=False):
+    """A chunk with a piece of one answer's text and nothing else."""
+
+    choices: tuple[_TextChoice]
+    usage: None = None
+    error: None = None
+    x_groq: None = None
+
+
+decode = msgspec.json.Decoder(Body).decode
+decode_text = msgspec.json.Decoder(TextBody).decode
+
+
+def custom_call(custom: Any) -> dict[str, Any]:
+    """A call of a custom tool, in the words of a function."""
+    return {"name": custom.get("name"), "arguments": custom.get("input")} if is_object(custom) else {}
+
+
+def text_of(value: Any) -> str:
+    """*value* as text, whatever it is."""
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def flat_text(value: Any) -> str:
+    """All text in parts of parts."""
+    if is_array(value):
+        return "".join(flat_text(item.get("text") if is_object(item) else item) for item in value)
+    return text_of(value)
