@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import orjson
@@ -56,11 +57,10 @@ class _Answer:
 
     __slots__ = (
         "audio", "blocks", "calls", "citations", "finish", "legacy", "logprobs", "native", "provider_blocks", "reasoning",
-        "refusal", "text",
+        "refusal",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.text: list[str] = []
         self.reasoning: list[str] = []
         self.refusal: list[str] = []
         self.blocks: dict[int, tuple[list[str], list[str]] | dict[str, Any]] = {}  # thinking, by position
@@ -73,7 +73,7 @@ class _Answer:
         self.finish: FinishReason | None = None
         self.native: str | None = None
 
-    def choice(self, index: int, *, whole: bool) -> Choice:
+    def choice(self, index: int, text: str, *, whole: bool) -> Choice:
         calls, function_call = None, None
         if whole or self.finish is not None:  # half a call is never handed out as a call
             function_call = None if self.legacy is None else _function(*self.legacy)
@@ -81,7 +81,6 @@ class _Answer:
                 ToolCall(id="".join(ids), function=_function(names, arguments))
                 for _, (ids, names, arguments) in sorted(self.calls.items())
             ]
-        text = "".join(self.text)
         message = Message(
             content=text if text or not (calls or function_call or self.refusal) else None,
             tool_calls=calls or None,
@@ -116,7 +115,11 @@ class _Answer:
 
 @final
 class Aggregator:
-    """The running whole of one answer: `add` every event, then ask for the `completion`."""
+    """The running whole of one answer: `add` every event, then ask for the `completion`.
+
+    Attributes:
+        texts: the pieces of text of each of the answers; who has many to add may append them here.
+    """
 
     def __init__(self) -> None:
         self.id = ""
@@ -126,24 +129,25 @@ class Aggregator:
         self.system_fingerprint: str | None = None
         self.usage: Usage | None = None
         self.unknown: list[Unknown] = []
+        self.texts: defaultdict[int, list[str]] = defaultdict(list)
         self._raw: Any = None
         self._answers: dict[int, _Answer] = {}
 
     @property
     def begun(self) -> bool:
         """Whether the provider has begun to answer."""
-        return bool(self._answers or self.id or self.model)
+        return bool(self._answers or self.texts or self.id or self.model)
 
     def add(self, event: Event) -> None:
         """Take one event."""
-        kind = type(event)
-        if kind is TextDelta:
-            answer = self._answers.get(event.index) or self._answer(event.index)  # type: ignore[union-attr]  # kind
-            answer.text.append(event.text)  # type: ignore[union-attr]  # kind
+        if type(event) is TextDelta:
+            self.texts[event.index].append(event.text)
         else:
-            take = self._takers.get(kind)
+            take = self._takers.get(type(event))
             if take is None:
-                msg = f"{kind.__name__} is no event; a pipeline needs `aggregate`, see default_stages()"
+                msg = (
+                    f"{type(event).__name__} is no event; a pipeline needs `aggregate`, see default_stages()"
+                )
                 raise TypeError(msg)
             take(self, event)
 
@@ -161,7 +165,10 @@ class Aggregator:
             id=self.id,
             created=self.created,
             model=self.model,
-            choices=[answer.choice(index, whole=whole) for index, answer in sorted(self._answers.items())],
+            choices=[
+                self._answer(index).choice(index, "".join(self.texts[index]), whole=whole)
+                for index in sorted(self._answers.keys() | self.texts.keys())
+            ],
             usage=self.usage or Usage(),
             service_tier=self.service_tier,
             system_fingerprint=self.system_fingerprint,

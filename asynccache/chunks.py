@@ -33,30 +33,20 @@ _Draw: TypeAlias = Callable[[Any], tuple[Delta, int]]
 class ChunkWriter:
     """Makes the chunk that an event stands for; the last chunk holds the usage and no choices."""
 
-    __slots__ = ("_created", "_fingerprint", "_id", "_model", "_tier")
+    __slots__ = ("created", "fingerprint", "id", "model", "tier")
 
     def __init__(self) -> None:
-        self._id = ""
-        self._model = ""
-        self._created = 0
-        self._tier: str | None = None
-        self._fingerprint: str | None = None
+        self.id = ""
+        self.model = ""
+        self.created = 0
+        self.tier: str | None = None
+        self.fingerprint: str | None = None
 
     def write(self, event: Event) -> Chunk | None:
         """The chunk for *event*; None for an event that OpenAI's format has no chunk for."""
-        kind = type(event)
-        if kind is TextDelta:
-            choice = ChunkChoice(Delta(event.text), event.index)  # type: ignore[union-attr]  # the line above
-            return Chunk(
-                self._id,
-                [choice],
-                self._created,
-                self._model,
-                None,
-                self._tier,
-                self._fingerprint,
-                event.raw,  # type: ignore[union-attr]  # as above
-            )
+        if type(event) is TextDelta:
+            choice = ChunkChoice(Delta(event.text), event.index)
+            return self._chunk([choice], event.raw)
         if type(event) is Started:
             return self._start(event)
         if type(event) is Usage:
@@ -68,7 +58,7 @@ class ChunkWriter:
             return self._chunk([choice], event.raw)
         if type(event) is LogprobsDelta:
             return self._chunk([ChunkChoice(Delta(), event.index, logprobs=event.logprobs)], event.raw)
-        draw = _DRAW.get(kind)
+        draw = _DRAW.get(type(event))
         if draw is None:
             return None
         delta, index = draw(event)
@@ -79,23 +69,23 @@ class ChunkWriter:
         return self._chunk([], None, usage)
 
     def _start(self, event: Started) -> Chunk | None:
-        first = not self._created
-        self._id = event.id or self._id
-        self._model = event.model or self._model
-        self._created = event.created or self._created or int(time.time())
-        self._tier = event.service_tier or self._tier
-        self._fingerprint = event.system_fingerprint or self._fingerprint
+        first = not self.created
+        self.id = event.id or self.id
+        self.model = event.model or self.model
+        self.created = event.created or self.created or int(time.time())
+        self.tier = event.service_tier or self.tier
+        self.fingerprint = event.system_fingerprint or self.fingerprint
         return self._chunk([ChunkChoice(Delta("", "assistant"))], event.raw) if first else None
 
     def _chunk(self, choices: list[ChunkChoice], raw: Any, usage: Usage | None = None) -> Chunk:
         return Chunk(
-            self._id,
+            self.id,
             choices,
-            self._created,
-            self._model,
+            self.created,
+            self.model,
             usage=usage,
-            service_tier=self._tier,
-            system_fingerprint=self._fingerprint,
+            service_tier=self.tier,
+            system_fingerprint=self.fingerprint,
             raw=raw,
         )
 
