@@ -10,6 +10,7 @@ import orjson
 __all__ = ["document"]
 
 _JSON = "application/json"
+_REFUSED = {"content": {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
 
 
 def document() -> bytes:
@@ -21,7 +22,10 @@ def document() -> bytes:
         described: dict[str, Any] = {
             "summary": route.summary,
             "operationId": re.sub(r"\W+", "_", method.lower() + path).rstrip("_"),
-            "responses": _responses(route.media, streams=route.body is not None, keyed=not route.open),
+            "responses": {
+                **_responses(route.media, streams=route.body is not None, keyed=not route.open),
+                **_named(path),
+            },
         }
         if route.open:
             described["security"] = []
@@ -59,7 +63,6 @@ def _responses(media: str, *, streams: bool, keyed: bool) -> dict[str, Any]:
     if streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     found: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
-    refused = {"content": {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
     statuses = {"400": "The request is wrong."} if streams else {}
     if keyed:
         statuses |= {
@@ -75,8 +78,17 @@ def _responses(media: str, *, streams: bool, keyed: bool) -> dict[str, Any]:
             "429": "The provider asks to wait, or a limit of the key is reached.",
             "default": "The provider's error, in the caller's dialect.",
         }
-    found.update({status: {"description": what, **refused} for status, what in statuses.items()})
+    found.update({status: {"description": what, **_REFUSED} for status, what in statuses.items()})
     return found
+
+
+def _named(path: str) -> dict[str, Any]:
+    """What answers a name that is not served, at the addresses that take one without a body."""
+    if path.endswith("{model}"):
+        return {"404": {"description": "The model is not served.", **_REFUSED}}
+    if path.endswith("model/info"):
+        return {"400": {"description": "No deployment has this id.", **_REFUSED}}
+    return {}
 
 
 def _schema_of(path: str) -> str:
