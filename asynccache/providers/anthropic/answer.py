@@ -56,7 +56,7 @@ class AnswerDecoder:
             self._parts.clear()
         self._emit = emit
         try:
-            self._sse.feed(chunk, self._data)
+            self._sse.feed_runs(chunk, self._run)
         finally:
             self._emit = _nowhere  # kept, it would tie machine and stream into a knot for the collector
         messages = self._messages
@@ -86,7 +86,7 @@ class AnswerDecoder:
         if rest and self._known and not is_truncated(rest):
             self._emit = emit
             with suppress(anyio.EndOfStream):
-                self._data(rest)  # an end that lacks only its blank line
+                self._run([rest])  # an end that lacks only its blank line
             self._emit = _nowhere
         messages.flush(emit)
 
@@ -107,9 +107,8 @@ class AnswerDecoder:
         self._known = True
         return True
 
-    def _data(self, data: bytes) -> None:
-        if data and not data.isspace():
-            self._messages.feed(data, self._emit)
+    def _run(self, run: list[bytes]) -> None:
+        self._messages.feed_run(run, self._emit)
 
 
 def _nowhere(_event: Event) -> None:

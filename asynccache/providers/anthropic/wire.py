@@ -14,7 +14,9 @@ __all__ = [
     "Block",
     "Delta",
     "StartedMessage",
+    "TextEvent",
     "WireEvent",
+    "decode_text",
     "is_truncated",
     "parse_answer",
     "parse_block",
@@ -60,6 +62,26 @@ class WireEvent(msgspec.Struct, gc=False):
     request_id: Any = None
 
 
+class _TextDelta(msgspec.Struct, tag_field="type", tag="text_delta", gc=False):
+    """A piece of text and nothing else: the other fields hold nothing, or it is no such event."""
+
+    text: str
+    thinking: None = None
+    partial_json: None = None
+    signature: None = None
+    stop_reason: None = None
+
+
+@final
+class TextEvent(msgspec.Struct, tag_field="type", tag="content_block_delta", gc=False):
+    """A piece of a block's text, which nearly all events are: `WireEvent` reads it the same way, only slower."""
+
+    delta: _TextDelta
+    index: int = -1
+    message: None = None
+    error: None = None
+
+
 @final
 class Block(msgspec.Struct, gc=False):
     """A content block, as it stands in a ``content_block_start`` or in a whole answer."""
@@ -90,6 +112,7 @@ class Answer(msgspec.Struct, gc=False):
     request_id: Any = None
 
 
+decode_text = msgspec.json.Decoder(TextEvent).decode
 _event = msgspec.json.Decoder(WireEvent).decode
 _answer = msgspec.json.Decoder(Answer).decode
 _block = msgspec.json.Decoder(Block).decode
