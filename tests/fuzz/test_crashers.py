@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from .run import kept
 from .seeds import seeds
 from .targets import TARGETS
 
@@ -26,3 +27,10 @@ def test_seeds(target: str) -> None:
 def test_crashers(crasher: Path) -> None:
     """What once crashed does no more."""
     TARGETS[crasher.name.partition("-")[0]](crasher.read_bytes())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_kept(target: str) -> None:
+    """So does all that fuzzing has found to lead somewhere new."""
+    for data in kept(target):
+        TARGETS[target](data)
