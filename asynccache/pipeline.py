@@ -62,4 +62,23 @@ def stage_name(stage: Any) -> str:
 
 
 def _bind(stage: Stage, call_next: CallNext) -> CallNext:
-    return lambda request: stage(request, call_next)
+    if str(getattr(stage, "__module__", "")).startswith("asynccache."):  # ours let no answer go unclosed
+        return lambda request: stage(request, call_next)
+    return lambda request: _guarded(stage, call_next, request)
+
+
+async def _guarded(stage: Stage, call_next: CallNext, request: Request) -> Stream[Event]:
+    """A caller's stage that fails with an answer in its hands lets go of it, which closes here and is told."""
+    begun: list[Stream[Event]] = []
+
+    async def begin(request: Request) -> Stream[Event]:
+        stream = await call_next(request)
+        begun.append(stream)
+        return stream
+
+    try:
+        return await stage(request, begin)
+    except BaseException:
+        for stream in begun:
+            await stream.aclose()
+        raise

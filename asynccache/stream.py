@@ -33,7 +33,8 @@ class Machine(Protocol[In_contra, Out_co]):
     - ``takes``, a frozenset of types: it is fed items of these types only, all others pass it by at no
       cost;
     - ``interrupted(error, emit)``, called instead of `flush`, from the outermost machine to the innermost,
-      when the stream ends before its end: *error* is why, None when the caller let the stream go.
+      when the stream ends before its end: *error* is why, None when the caller let the stream go;
+    - ``over()``, called on each after that, whatever machines between them made of it.
     """
 
     def feed(self, item: In_contra, emit: Emit[Out_co], /) -> None:
@@ -198,10 +199,12 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
     async def aclose(self) -> None:
         """Let the answer go: what was not received is lost. Idempotent, and safe under cancellation."""
         self.ready.clear()
-        if self._end is None:
-            self._end = ClosedResourceError()
-            self._interrupt(None)
-        await self._shut()
+        try:
+            if self._end is None:
+                self._end = ClosedResourceError()
+                self._interrupt(None)
+        finally:
+            await self._shut()
 
     async def _pull(self) -> None:
         try:
@@ -258,10 +261,22 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         self._over = True
         if self._push is None:
             self._connect()
+        failed: Exception | None = None
         for machine, emit in self._links:  # outermost first: it must know before partial results arrive
             interrupted = getattr(machine, "interrupted", None)
             if interrupted is not None:
-                interrupted(error, emit)
+                try:
+                    interrupted(error, emit)
+                except Exception as exc:  # noqa: BLE001 - one that fails, fails for itself: others are told
+                    failed = failed or exc
+        for machine, _ in self._links:
+            over = getattr(machine, "over", None)
+            if over is not None:
+                over()
+        if failed is not None and error is None:
+            raise failed
+        if failed is not None and failed is not error:
+            error.add_note(f"a stage that was told of it failed with {failed!r}")  # type: ignore[union-attr]  # as above
 
     async def _release(self) -> None:
         """The answer is whole: give the connection back where the source can."""
@@ -292,11 +307,13 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         self._closed = True
         unfinished = self._end is None
         close = getattr(self._source, "close", None)
-        if unfinished:
-            self._end = ClosedResourceError()
-            self._interrupt(None)
-        if close is not None:
-            close()
+        try:
+            if unfinished:
+                self._end = ClosedResourceError()
+                self._interrupt(None)
+        finally:
+            if close is not None:
+                close()
         if unfinished:
             warnings.warn(
                 f"{self!r} was dropped before its end; use `async with stream:` or `await stream.aclose()`",
