@@ -17,6 +17,8 @@ from asynccache.shapes import is_array, is_object
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from asynccache.events import Recorder
+
 __all__ = ["build_request", "full_model", "read_timeout"]
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -32,6 +34,8 @@ def build_request(
     timeout: Timeout,
     max_retries: int,
     arguments: Mapping[str, Any],
+    recorders: tuple[Recorder, ...] = (),
+    call_id: str = "",
 ) -> Request:
     """The request that *arguments* ask for; an argument that is None counts as not given.
 
@@ -39,38 +43,57 @@ def build_request(
         InvalidRequestError: a value has the wrong shape; the message names its path.
         UnknownProviderError: there is no such provider, or no known model has that bare name.
     """
-    params = {name: value for name, value in arguments.items() if value is not None}
-    name = full_model(model, params.pop("custom_llm_provider", None))
-    provider = name.partition("/")[0]
-    limits = read_timeout(params.pop("timeout", None), timeout)
-    routing = {key: params.pop(key, None) for key in _ROUTING}
-    options = {key: params.pop(key) for key in tuple(params) if key.startswith(_OPTION_PREFIXES)}
-    tools = params.pop("tools", None)
-    _check_params(params)
-    retries = routing["max_retries"] if routing["max_retries"] is not None else routing["num_retries"]
+    params, routing, options = _sort(arguments)
+    find = routing.get
+    name = full_model(model, find("custom_llm_provider"))
+    limits = read_timeout(find("timeout"), timeout)
+    tools, retries = find("tools"), find("max_retries", find("num_retries"))
+    headers, body = find("extra_headers") or find("headers"), find("extra_body")
+    if params:
+        _check_params(params)
     return Request(
         model=name,
         messages=_messages(messages),
         params=params,
         stream=stream,
         tools=None if tools is None else _tools(tools),
-        cache_control=routing["cache_control"],
-        cache_control_injection_points=_points(routing["cache_control_injection_points"]),
-        keep_cache_control=bool(routing["keep_cache_control"]),
-        drop_params=bool(routing["drop_params"]),
-        access=_access(provider, routing, options),
-        extra_headers=_headers(_or_none(routing["extra_headers"] or routing["headers"])),
-        extra_body=_mapping("extra_body", _or_none(routing["extra_body"])),
+        cache_control=find("cache_control"),
+        cache_control_injection_points=_points(find("cache_control_injection_points")),
+        keep_cache_control=bool(find("keep_cache_control")),
+        drop_params=bool(find("drop_params")),
+        access=_access(name.partition("/")[0], routing, options),
+        extra_headers={} if headers is None else _headers(headers),
+        extra_body={} if body is None else _mapping("extra_body", body),
         timeout=limits,
         deadline=None if limits.total is None else time.monotonic() + limits.total,
         max_retries=max_retries if retries is None else _count("max_retries", retries),
+        recorders=recorders,
+        call_id=call_id,
     )
 
 
-_ROUTING = (
+_ROUTING = frozenset({
     "api_key", "api_base", "base_url", "max_retries", "num_retries", "extra_headers", "headers", "extra_body",
-    "drop_params", "keep_cache_control", "cache_control", "cache_control_injection_points",
-)  # fmt: skip
+    "drop_params", "keep_cache_control", "cache_control", "cache_control_injection_points", "custom_llm_provider",
+    "timeout", "tools",
+})  # fmt: skip
+
+
+def _sort(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The arguments that are given: the model's parameters, what is for this library, and the provider's routing."""
+    params: dict[str, Any] = {}
+    routing: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if value is None:
+            continue
+        if name in _ROUTING:
+            routing[name] = value
+        elif name.startswith(_OPTION_PREFIXES):
+            options[name] = value
+        else:
+            params[name] = value
+    return params, routing, options
 
 
 def full_model(given: Any, provider: str | None = None) -> str:
@@ -113,12 +136,12 @@ def full_model(given: Any, provider: str | None = None) -> str:
 
 
 def _access(provider: str, routing: Mapping[str, Any], options: Mapping[str, Any]) -> Access:
-    base = routing["api_base"] or routing["base_url"]
+    base = routing.get("api_base") or routing.get("base_url")
     if base is not None and not isinstance(base, str):
         base = str(base)
     return Access(
         provider=provider,
-        api_key=_secret("api_key", routing["api_key"]),
+        api_key=_secret("api_key", routing.get("api_key")),
         api_base=base or None,
         options={
             name: (_secret(name, value) or Secret("")) if name in _SECRET_OPTIONS else _string(name, value)
@@ -148,10 +171,6 @@ def _count(name: str, value: Any) -> int:
         return value
     msg = f"{name}={value!r} is not a whole number from 0 up"
     raise InvalidRequestError(msg)
-
-
-def _or_none(value: Any) -> Any:
-    return {} if value is None else value
 
 
 def _points(points: Any) -> Sequence[Any] | None:
@@ -252,6 +271,8 @@ def _plain_message(message: Any, position: int) -> dict[str, Any]:
 
 def _with_plain_items(message: dict[str, Any]) -> dict[str, Any]:
     """*message* itself, or one whose parts and calls that were objects, ours or the openai SDK's, are dicts."""
+    if type(message.get("content")) is str and "tool_calls" not in message:
+        return message
     items = {name: message[name] for name in ("content", "tool_calls") if type(message.get(name)) is list}
     changed = {
         name: [_plain(item) for item in held]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, final, overload
-
-import msgspec
 
 from asynccache.aggregate import aggregate
 from asynccache.arguments import build_request, read_timeout
@@ -111,6 +109,8 @@ class Client:
     ) -> Completion | CompletionStream:
         """Ask *model*; see `asynccache.acompletion` for the arguments."""
         on_usage = arguments.pop("on_usage", None)
+        last = LastUsage()
+        own = () if on_usage is None else (OnUsage(on_usage),)
         request = build_request(
             model,
             messages,
@@ -118,11 +118,8 @@ class Client:
             timeout=self._timeout,
             max_retries=self._max_retries,
             arguments=arguments,
-        )
-        last = LastUsage()
-        own = () if on_usage is None else (OnUsage(on_usage),)
-        request = msgspec.structs.replace(
-            request, recorders=(*self._recorders, *own, last), call_id=uuid.uuid4().hex
+            recorders=(*self._recorders, *own, last),
+            call_id=os.urandom(16).hex(),
         )
         try:
             events = await self.pipeline(request)

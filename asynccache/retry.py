@@ -93,8 +93,8 @@ class Retry:
     async def __call__(self, request: Request, call_next: CallNext, /) -> Stream[Event]:
         """The answer of the first attempt that brings content."""
         failures = 0
+        attempt = request
         while True:
-            attempt = msgspec.structs.replace(request, attempt=request.attempt + failures)
             try:
                 return await _begin(attempt, call_next)
             except AsyncCacheError as error:
@@ -112,6 +112,7 @@ class Retry:
                     wait,
                 )
             await anyio.sleep(wait)
+            attempt = msgspec.structs.replace(request, attempt=request.attempt + failures)
 
     def wait_after(self, error: AsyncCacheError, failures: int) -> float | None:
         """Seconds to wait after *error*, when *failures* attempts failed before it; None to give up."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from secrets import token_hex
+from os import urandom
 from typing import TYPE_CHECKING, Any, final
-from uuid import uuid4
 
 from asynccache.errors import AsyncCacheError, ConfigurationError, InvalidRequestError
 from asynccache.events import Started
@@ -70,7 +69,7 @@ class _Attempt:
 
     def __init__(self, request: Request) -> None:
         # Unique by itself: a fallback of the caller's may ask within one call twice for the same attempt.
-        self._id = f"{request.call_id or uuid4().hex}-{request.attempt}-{token_hex(4)}"
+        self._id = f"{request.call_id or urandom(16).hex()}-{request.attempt}-{urandom(4).hex()}"
         self._recorders = request.recorders
         self._settled = False
         for recorder in self._recorders:
