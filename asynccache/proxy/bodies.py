@@ -36,7 +36,11 @@ class Body(msgspec.Struct, frozen=True):
 
     def says(self, *names: bytes) -> bool:
         """Whether any of *names* may be a key somewhere in it; a text may deceive."""
-        return any(name in self.raw for name in names)
+        find = self.raw.find  # not `in`: CPython 3.11 tries a number first, and makes an error of it
+        for name in names:  # noqa: SIM110 - a generator costs as much as the search
+            if find(name) >= 0:
+                return True
+        return False
 
 
 def read_body(raw: bytes) -> Body:
@@ -76,7 +80,7 @@ def read_body(raw: bytes) -> Body:
 
 def _bare(raw: bytes) -> bytes:
     """Valid JSON without its strings: what is left is brackets, colons, commas, numbers and words."""
-    plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
+    plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if raw.find(b"\\") >= 0 else raw
     return b"".join(plain.split(b'"')[::2])
 
 
