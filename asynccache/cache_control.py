@@ -39,6 +39,7 @@ __all__ = ["apply_cache_rules", "translate_cache_control"]
 
 _ENABLE = "enable_prompt_caching"  # LiteLLM's word for marks on the system prompt and the last message
 _OPENAI_PARAMS = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+_CACHING = frozenset({_ENABLE, *_OPENAI_PARAMS})
 _USERS = frozenset({"user", "tool", "function"})
 _MID_SYSTEM = "this model takes no system message here: it goes out in place as the user's text"
 
@@ -111,7 +112,7 @@ def _asks_besides(request: Request) -> bool:
     return (
         request.cache_control is not None
         or bool(request.cache_control_injection_points)
-        or any(name in request.params for name in (_ENABLE, *_OPENAI_PARAMS))
+        or not _CACHING.isdisjoint(request.params)
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from asynccache.request import Request
 
-__all__ = ["caller_headers", "find_base", "find_key", "host_of", "is_loopback", "secrets_of"]
+__all__ = ["caller_headers", "find_base", "find_key", "host_of", "is_loopback", "is_on", "secrets_of"]
 
 _SECRET_VARIABLE = re.compile("(?:API_KEY|TOKEN|TOKEN_BEDROCK|SECRET_ACCESS_KEY|ACCESS_KEY_ID)$")
 _LEAST_SECRET = 8  # characters; what is shorter, or of letters alone, is more likely a word than a key
@@ -45,6 +45,13 @@ def find_base(request: Request, variables: Sequence[str], default: str) -> str:
 def host_of(base: str) -> str:
     """The host that *base* names, "" if it names none."""
     return urlsplit(base).hostname or ""
+
+
+@lru_cache(maxsize=64)
+def is_on(address: str, hosts: tuple[str, ...]) -> bool:
+    """Whether *address* is on one of *hosts*, or on a host below one."""
+    host = host_of(address)
+    return any(host == own or host.endswith("." + own) for own in hosts)
 
 
 @lru_cache(maxsize=64)
@@ -77,7 +84,8 @@ def find_key(request: Request, variables: Sequence[str], base: str) -> Secret:
 
 
 def _check_key(key: Secret, request: Request) -> None:
-    if not key.reveal().isprintable() or not key.reveal().isascii():
+    value = key.reveal()
+    if not value.isprintable() or not value.isascii():
         msg = f"the key for {request.provider!r} holds a character that no header can carry; copy it again"
         raise MissingAPIKeyError(msg, provider=request.provider, model=request.model)
 
@@ -98,7 +106,7 @@ def is_loopback(base: str) -> bool:
 def caller_headers(request: Request) -> Mapping[str, str]:
     """The caller's own headers; those with a credential only where they were given for this provider."""
     headers = request.extra_headers
-    if request.access is None or request.reach is request.access:
+    if not headers or request.access is None or request.reach is request.access:
         return headers
     return {name: value for name, value in headers.items() if not is_secret_header(name)}
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Protocol, final
 
 import msgspec
+import orjson
+
+from asynccache.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,10 +145,6 @@ def json_body(value: Any) -> bytes:
     Raises:
         InvalidRequestError: a value that JSON cannot say.
     """
-    import orjson
-
-    from asynccache.errors import InvalidRequestError
-
     try:
         return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, orjson.JSONEncodeError) as exc:

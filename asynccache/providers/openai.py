@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import msgspec
 
 from asynccache.errors import InvalidResponseError, UnsupportedParamsError
-from asynccache.providers.access import caller_headers, find_base, find_key, host_of
+from asynccache.providers.access import caller_headers, find_base, find_key, is_on
 from asynccache.providers.base import CacheRules, HttpCall, asks_for_nothing, json_body
 from asynccache.providers.openai_decode import ChatDecoder
 from asynccache.providers.statuses import error_from_body
@@ -136,8 +136,7 @@ class OpenAIChat(msgspec.Struct, frozen=True):
 
     def is_official(self, base: str) -> bool:
         """Whether *base* is on a host of the provider's own."""
-        host = host_of(base)
-        return any(host == own or host.endswith("." + own) for own in self.profile.official)
+        return is_on(base, self.profile.official)
 
     def cache_rules(self, request: Request) -> CacheRules:
         """The rules of the model that *request* names."""
@@ -200,17 +199,16 @@ class OpenAIChat(msgspec.Struct, frozen=True):
 
     async def authorize(self, call: HttpCall, request: Request) -> HttpCall:
         """*call* with the key as a bearer token."""
-        base = self.base(request)
-        key = find_key(request, self.profile.key_variables, base)
+        key = find_key(request, self.profile.key_variables, call.url)
         headers = {"authorization": f"Bearer {key.reveal()}", **call.headers}  # the caller's own stands
-        if self.is_official(base) and self.name == "openai":
+        if self.name == "openai" and self.is_official(call.url):
             for header, variable in (
                 ("openai-organization", "OPENAI_ORG_ID"),
                 ("openai-project", "OPENAI_PROJECT_ID"),
             ):
                 if value := os.environ.get(variable):
                     headers[header] = value
-        return msgspec.structs.replace(call, headers=headers)
+        return HttpCall(url=call.url, headers=headers, body=call.body)
 
     def decoder(self, request: Request, head: Head) -> Machine[bytes, Event]:
         """A machine for a stream or a whole body, as the content type says."""
@@ -288,7 +286,7 @@ def _tool_choice(choice: Mapping[str, Any]) -> Any:
 
 def _openai_rules(request: Request, profile: ChatProfile) -> CacheRules:
     custom = request.reach.api_base
-    if custom and not OpenAIChat(profile).is_official(custom):
+    if custom and not is_on(custom, profile.official):
         return _CUSTOM_BASE
     return _BREAKPOINTS if _WITH_BREAKPOINTS.match(request.model_id.removeprefix("ft:")) else _OLD_MODEL
 

@@ -70,14 +70,13 @@ class Anthropic(msgspec.Struct, frozen=True):
 
     async def authorize(self, call: HttpCall, request: Request) -> HttpCall:
         """*call* with the key; a token of the environment goes as a bearer."""
-        key = find_key(request, (_KEY, _TOKEN), _base(request))
+        key = find_key(request, (_KEY, _TOKEN), call.url)
         if request.reach.api_key is None and _KEY not in os.environ:
             credential = {"authorization": f"Bearer {key.reveal()}"}
         else:
             credential = {"x-api-key": key.reveal()}
-        return msgspec.structs.replace(
-            call, headers={**credential, **call.headers}
-        )  # the caller's own stands
+        headers = {**credential, **call.headers}  # the caller's own stands
+        return HttpCall(url=call.url, headers=headers, body=call.body)
 
     def decoder(self, request: Request, head: Head) -> Machine[bytes, Event]:
         """A machine for a stream or a whole body, as it turns out."""
