@@ -56,6 +56,7 @@ _FINAL_ERRORS = (
     PermissionDeniedError,
     RequestTooLargeError,
 )
+_IN_HAND = 10.0  # retries that a `share` allows at once
 _SAME_AGAIN = (InvalidResponseError, RedirectRefusedError, ResponseTooLargeError)
 
 
@@ -70,6 +71,8 @@ class Retry:
         longest_wait: seconds that a wait of our own never exceeds.
         longest_asked: seconds that a provider may ask for; more is given up at once.
         jitter: a number from 0 to 1 for each wait, which shortens it by up to one half.
+        share: retries are at most this share of all calls through this object, and ten more: a provider in
+            trouble is not asked three times as often. None: only `max_retries` limits them.
     """
 
     __name__ = "retry"
@@ -81,11 +84,14 @@ class Retry:
         longest_wait: float = 8.0,
         longest_asked: float = 60.0,
         jitter: Callable[[], float] = random.random,
+        share: float | None = None,
     ) -> None:
         self._first_wait = first_wait
         self._longest_wait = longest_wait
         self._longest_asked = longest_asked
         self._jitter = jitter
+        self._share = share
+        self._left = _IN_HAND  # retries that the share still allows
 
     def __repr__(self) -> str:
         return "retry"
@@ -93,6 +99,8 @@ class Retry:
     async def __call__(self, request: Request, call_next: CallNext, /) -> Stream[Event]:
         """The answer of the first attempt that brings content."""
         failures = 0
+        if self._share is not None:
+            self._left = min(_IN_HAND, self._left + self._share)
         attempt = request
         while True:
             try:
@@ -100,6 +108,8 @@ class Retry:
             except AsyncCacheError as error:
                 wait = self.wait_after(error, failures)
                 if failures >= request.max_retries or wait is None or _is_too_late(request, wait):
+                    raise
+                if not self._may_retry():
                     raise
                 failures += 1
                 _logger.info(
@@ -113,6 +123,14 @@ class Retry:
                 )
             await anyio.sleep(wait)
             attempt = msgspec.structs.replace(request, attempt=request.attempt + failures)
+
+    def _may_retry(self) -> bool:
+        if self._share is None:
+            return True
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
     def wait_after(self, error: AsyncCacheError, failures: int) -> float | None:
         """Seconds to wait after *error*, when *failures* attempts failed before it; None to give up."""

@@ -128,6 +128,6 @@ class _UsageRecorder:
         elif isinstance(self._error, AsyncCacheError) and usage.source != "missing":
             self._error.usage = usage
 
-    def __del__(self) -> None:
-        # Only where no stage within speaks of usage when the stream breaks off.
+    def over(self) -> None:
+        """Nothing more comes: no stage within spoke of usage, or one between kept it from here."""
         self._attempt.settle(Usage(), self._model, self._error)
