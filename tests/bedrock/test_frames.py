@@ -227,7 +227,7 @@ def test_the_same_header_bytes_are_parsed_once() -> None:
         decoder.feed(pack(string_header("n", str(number)), b"x" * number), frames.append)
     assert [frame.headers["n"] for frame in frames] == [str(number) for number in range(2000)]
     assert len(decoder._parsed) <= 256
-    assert len(decoder._lengths) <= 256
+    assert len(decoder._leads) <= 256
 
 
 def test_a_large_frame_in_small_pieces_costs_linear_time() -> None:

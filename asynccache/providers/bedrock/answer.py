@@ -29,8 +29,10 @@ from asynccache.providers.bedrock.frames import (
 from asynccache.secret import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asynccache.events import Event
-    from asynccache.providers.bedrock.frames import Frame
+    from asynccache.providers.bedrock.frames import HeaderValue
     from asynccache.stream import Emit, Head
 
 __all__ = ["AnswerDecoder", "Reader", "excerpt"]
@@ -41,7 +43,11 @@ _TEXT_BEGINS = frozenset({b"", b"{", b"[", b"<", b" ", b"\n", b"\r", b"\t"})
 
 
 class Reader(Protocol):
-    """What an answer says, in one wire format."""
+    """What an answer says, in one wire format.
+
+    A reader may also have ``events(name, payloads, emit)``, called instead of `event` with events of one name
+    that came together; it stops where it is `done`.
+    """
 
     @property
     def done(self) -> bool:
@@ -72,6 +78,7 @@ class AnswerDecoder:
 
     def __init__(self, reader: Reader, head: Head) -> None:
         self._reader = reader
+        self._events = getattr(reader, "events", None)
         self._head = head
         self._frames: FrameDecoder | None = None
         self._parts: list[bytes] = []  # of a body that is not frames
@@ -102,7 +109,7 @@ class AnswerDecoder:
         reader = self._reader
         self._emit = emit
         try:
-            frames.feed(chunk, self._frame)
+            frames.feed_runs(chunk, self._run)
         except FrameTooLargeError as exc:
             msg = f"an event of the answer is too large; Client(max_event_bytes=...) allows more: {exc}"
             raise ResponseTooLargeError(msg) from exc
@@ -132,7 +139,7 @@ class AnswerDecoder:
             self._whole(b"".join(self._parts), emit)
             return
         try:
-            self._frames.flush(self._frame)
+            self._frames.flush(self._run)
         except FrameCutError as exc:
             msg = f"the stream ended before the answer did: {exc}"
             raise StreamInterruptedError(msg) from exc
@@ -144,21 +151,35 @@ class AnswerDecoder:
             return first not in _TEXT_BEGINS
         return first == b"\0"  # as every frame below 16 MiB begins
 
-    def _frame(self, frame: Frame) -> None:
-        headers = frame.headers
+    def _run(self, headers: Mapping[str, HeaderValue], payloads: list[bytes]) -> None:
+        emit = self._emit
+        assert emit is not None  # noqa: S101 - feed sets it first
+        if headers.get(":message-type") != "event":
+            self._not_an_event(headers, payloads, emit)
+            return
+        name = str(headers.get(":event-type"))
+        reader = self._reader
+        if self._events is not None:
+            self._events(name, payloads, emit)
+        else:
+            for payload in payloads:
+                reader.event(name, payload, emit)
+                if reader.done:
+                    break
+        if reader.done:
+            raise anyio.EndOfStream
+
+    def _not_an_event(
+        self, headers: Mapping[str, HeaderValue], payloads: list[bytes], emit: Emit[Event]
+    ) -> None:
         kind = headers.get(":message-type")
-        assert self._emit is not None  # noqa: S101 - feed sets it first
-        if kind == "event":
-            self._reader.event(str(headers.get(":event-type")), frame.payload, self._emit)
-            if self._reader.done:
-                raise anyio.EndOfStream
-        elif kind == "exception":
-            raise failure_of_type(str(headers.get(":exception-type")), frame.payload, self._head.headers)
-        elif kind == "error":
+        if kind == "exception":
+            raise failure_of_type(str(headers.get(":exception-type")), payloads[0], self._head.headers)
+        if kind == "error":
             told = orjson.dumps({"message": str(headers.get(":error-message") or "")})
             raise failure_of_type(str(headers.get(":error-code")), told, self._head.headers)
-        else:
-            self._emit(Unknown(f":message-type {kind!r}", frame.payload))
+        for payload in payloads:
+            emit(Unknown(f":message-type {kind!r}", payload))
 
     def _whole(self, body: bytes, emit: Emit[Event]) -> None:
         if not body.strip():

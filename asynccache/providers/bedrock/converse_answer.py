@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, final
 
-import msgspec
 import orjson
 
 from asynccache.errors import InvalidResponseError, StreamInterruptedError
@@ -24,9 +22,10 @@ from asynccache.events import (
     Usage,
 )
 from asynccache.providers.bedrock.answer import excerpt
+from asynccache.providers.bedrock.converse_wire import Reasoning, decode_delta, decode_text, read_json
 from asynccache.providers.bedrock.failures import failure_of_answer
-from asynccache.providers.mending import mended
 from asynccache.shapes import is_object
+from asynccache.stream import outlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from asynccache.reply import FinishReason
     from asynccache.stream import Emit
 
-__all__ = ["ConverseReader", "read_json"]
+__all__ = ["ConverseReader"]
 
 # Why it stopped, in OpenAI's words; facts/wire.md §3.7. A reason that is not here counts as "stop".
 _FINISH: dict[str, FinishReason] = {
@@ -51,31 +50,6 @@ _FINISH: dict[str, FinishReason] = {
 }
 # The order that OpenAI's message can say.
 _REASONING, _TEXT, _CALL = 0, 1, 2
-
-
-class _Input(msgspec.Struct, gc=False):
-    input: str | None = None
-
-
-class _Reasoning(msgspec.Struct, rename="camel", gc=False):
-    text: str | None = None
-    signature: str | None = None
-    redacted_content: str | None = None
-
-
-class _Delta(msgspec.Struct, rename="camel", gc=False):
-    text: str | None = None
-    tool_use: _Input | None = None
-    reasoning_content: _Reasoning | None = None
-    citation: Any = None
-
-
-class _BlockDelta(msgspec.Struct, rename="camel", gc=False):
-    content_block_index: int = 0
-    delta: _Delta | None = None
-
-
-_decode_delta = msgspec.json.Decoder(_BlockDelta).decode
 
 
 @final
@@ -131,6 +105,7 @@ class ConverseReader:
         self._stopped = False
         self._counted = False
         self._blocks: dict[int, _Block] = {}
+        self._spoken: tuple[int, _Block] | None = None  # the block that the last event was a piece of text of
         self._calls = 0
         self._rank = _REASONING
         self._plain = True  # reasoning, text and calls in that order say it all
@@ -140,8 +115,33 @@ class ConverseReader:
         progress, self._progress = self._progress, False
         return progress
 
+    def events(self, name: str, payloads: list[bytes], emit: Emit[Event]) -> None:
+        """Take events of one name that came together.
+
+        After a piece of text the next is most likely one too: it takes a shorter way.
+        """
+        say = outlet(emit, TextDelta)
+        for payload in payloads:
+            if self._spoken is not None and name == "contentBlockDelta":
+                index, block = self._spoken
+                try:
+                    told = decode_text(payload)
+                except (ValueError, RecursionError):
+                    self._spoken = None
+                else:
+                    text = told.delta.text
+                    if text and told.content_block_index == index:
+                        self._progress = True
+                        block.text.append(text)
+                        say(TextDelta(text, 0, payload))
+                        continue
+            self.event(name, payload, emit)
+            if self.done:
+                return
+
     def event(self, name: str, payload: bytes, emit: Emit[Event]) -> None:
         """Take one event of a stream; padding and unknown fields are passed over."""
+        self._spoken = None
         if name == "contentBlockDelta":
             self._delta(payload, emit)
             return
@@ -199,10 +199,7 @@ class ConverseReader:
             emit(Started(id=self._id, model=self._model, raw=raw))
 
     def _delta(self, payload: bytes, emit: Emit[Event]) -> None:
-        try:
-            told = _decode_delta(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            told = _mended(payload, exc)
+        told = decode_delta(payload)
         delta = told.delta
         if not self._started:
             self._start(payload, emit)
@@ -215,6 +212,8 @@ class ConverseReader:
             block = self._blocks[index] = _Block()
         if delta.text is not None:
             self._text(block, delta.text, payload, emit)
+            if delta.text:
+                self._spoken = index, block
         elif delta.tool_use is not None:
             self._input(block, delta.tool_use.input, payload, emit)
         elif delta.reasoning_content is not None:
@@ -244,7 +243,7 @@ class ConverseReader:
             emit(ToolCallFragment(block.call, None, None, piece, 0, raw))
 
     def _reasoning(
-        self, index: int, block: _Block, told: _Reasoning, raw: bytes | None, emit: Emit[Event]
+        self, index: int, block: _Block, told: Reasoning, raw: bytes | None, emit: Emit[Event]
     ) -> None:
         self._order(_REASONING)
         if block.signature is None:
@@ -320,7 +319,7 @@ class ConverseReader:
     def _whole_reasoning(self, index: int, block: _Block, told: Mapping[str, Any], emit: Emit[Event]) -> None:
         inner = told.get("reasoningText")
         spoken: Mapping[str, Any] = inner if is_object(inner) else {}
-        reasoning = _Reasoning(spoken.get("text"), spoken.get("signature"), told.get("redactedContent"))
+        reasoning = Reasoning(spoken.get("text"), spoken.get("signature"), told.get("redactedContent"))
         self._reasoning(index, block, reasoning, None, emit)
 
     def _message_stop(self, told: Mapping[str, Any], raw: bytes, emit: Emit[Event]) -> None:
@@ -355,31 +354,6 @@ class ConverseReader:
         if rank < self._rank:
             self._plain = False
         self._rank = max(rank, self._rank)
-
-
-def read_json(data: bytes) -> Mapping[str, Any]:
-    """The JSON object that *data* is, mended where a character of it is wrong.
-
-    Raises:
-        InvalidResponseError: it is none.
-    """
-    told: Any = None
-    with suppress(orjson.JSONDecodeError):
-        told = orjson.loads(data)
-    if told is None:  # not in the handler: the parser's error holds the whole answer
-        told = orjson.loads(mended(data, Any, "Bedrock's"))
-    if not is_object(told):
-        msg = f"the answer holds a {type(told).__name__} where an object was expected: {excerpt(data)}"
-        raise InvalidResponseError(msg)
-    return told
-
-
-def _mended(payload: bytes, error: Exception) -> _BlockDelta:
-    try:
-        return _decode_delta(payload.decode("utf-8", "replace").encode())
-    except msgspec.DecodeError:
-        msg = f"the answer holds an event that is none of Converse's ({error}): {excerpt(payload)}"
-        raise InvalidResponseError(msg) from error
 
 
 def _parsed(text: str) -> Any:

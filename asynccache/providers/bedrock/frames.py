@@ -23,20 +23,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 HeaderValue: TypeAlias = bool | int | bytes | str
+# Of a frame whose prelude and headers are known: its length, theirs, the headers, the checksum so far.
+_Lead: TypeAlias = "tuple[int, int, Mapping[str, HeaderValue], int]"
+EmitRun: TypeAlias = "Callable[[Mapping[str, HeaderValue], list[bytes]], object]"
 
 MAX_HEADERS = 128 * 1024
 MAX_PAYLOAD = 16 * 1024 * 1024  # of one frame; botocore lets 24 MiB pass, no model sends a hundredth of it
 
 _PRELUDE = 12
 _AROUND = _PRELUDE + 4  # what a frame is besides its headers and its payload
-_REMEMBERED = (
-    256  # header blocks (a stream has about seven) and preludes; a hostile stream may not fill our memory
-)
-_REMEMBERED_BLOCK = 1024  # bytes
+_REMEMBERED = 256  # header blocks (a stream has about seven) and what leads payloads; a hostile stream may not fill our memory
+_REMEMBERED_LEAD = 1024  # bytes
 
 _prelude = Struct(">III").unpack_from
 _u32 = Struct(">I").unpack_from
 _u16 = Struct(">H").unpack_from
+_NONE: Mapping[str, HeaderValue] = {}
 
 # Header types by number; `bool` takes no bytes, the counted ones begin with a u16 length.
 # Timestamps stay milliseconds since the epoch and UUIDs their 16 bytes: nobody here reads either.
@@ -84,7 +86,8 @@ class FrameDecoder:
         self._pieces: list[bytes] = []  # of a frame that is not whole yet
         self._have = 0  # bytes in the pieces
         self._need = _PRELUDE  # bytes without which nothing more can be said
-        self._lengths: dict[bytes, tuple[int, int]] = {}  # by prelude: of the frame, and to its headers' end
+        self._lead = _PRELUDE  # how long prelude and headers were of late
+        self._leads: dict[bytes, _Lead] = {}  # by prelude and headers: a long answer has some dozens of them
         self._parsed: dict[bytes, Mapping[str, HeaderValue]] = {}  # by header bytes
         self._broken: FrameError | None = None
 
@@ -93,6 +96,19 @@ class FrameDecoder:
 
         Raises:
             FrameError: at the first frame that is wrong, after those before it were emitted, and ever after.
+        """
+
+        def each(headers: Mapping[str, HeaderValue], payloads: list[bytes]) -> None:
+            for payload in payloads:
+                emit(Frame(headers, payload))
+
+        self.feed_runs(data, each)
+
+    def feed_runs(self, data: bytes, emit: EmitRun, /) -> None:
+        """As `feed`, but of frames with the same headers that came together the payloads are emitted together.
+
+        Raises:
+            FrameError: as `feed`.
         """
         if self._broken is not None:
             raise self._broken
@@ -110,10 +126,14 @@ class FrameDecoder:
             self._broken = error
             self._pieces.clear()
             raise
-        self._have = len(data) - rest
-        self._pieces = [data[rest:]] if self._have else []
+        if rest < len(data):
+            self._have = len(data) - rest
+            self._pieces = [data[rest:]]
+        elif self._have:
+            self._have = 0
+            self._pieces = []
 
-    def flush(self, emit: Callable[[Frame], object], /) -> None:  # noqa: ARG002  a machine's shape
+    def flush(self, emit: object, /) -> None:  # noqa: ARG002  a machine's shape
         """Say that there are no more bytes.
 
         Raises:
@@ -124,30 +144,63 @@ class FrameDecoder:
                 f"the event stream ended {self._have} bytes into a frame of {self._need} or more"
             )
 
-    def _frames(self, data: bytes, emit: Callable[[Frame], object]) -> int:
+    def _frames(self, data: bytes, emit: EmitRun) -> int:
         """Emit the whole frames in *data*; answers where the one that is not whole begins."""
-        start, end, lengths, parsed = 0, len(data), self._lengths, self._parsed
-        while end - start >= _PRELUDE:
-            prelude = data[start : start + _PRELUDE]
-            known = lengths.get(prelude)
-            total, headers_end = self._judge(prelude) if known is None else known
-            if end - start < total:
-                self._need = total
-                return start
+        start, end, find = 0, len(data), self._leads.get
+        headers = _NONE
+        payloads: list[bytes] = []
+        try:
+            while start < end:
+                lead = find(data[start : start + self._lead]) or self._new_lead(data, start, end)
+                if lead is None:
+                    break
+                total, lead_end, told, crc = lead
+                stop = start + total - 4
+                if stop + 4 > end:
+                    self._need = total
+                    break
 
-            stop = start + total - 4
-            crc = crc32(data[start:stop])
-            if crc != _u32(data, stop)[0]:
-                raise FrameError(f"frame checksum is {_u32(data, stop)[0]:#010x}, its bytes give {crc:#010x}")
-            block = data[start + _PRELUDE : start + headers_end]
-            headers = parsed.get(block)
-            emit(Frame(self._parse(block) if headers is None else headers, data[start + headers_end : stop]))
-            start = stop + 4
-        self._need = _PRELUDE
+                payload = data[start + lead_end : stop]
+                if crc32(payload, crc) != _u32(data, stop)[0]:
+                    raise _damaged(data[start:stop], _u32(data, stop)[0])
+                if told is not headers:
+                    if payloads:
+                        emit(headers, payloads)
+                        payloads = []
+                    headers = told
+                payloads.append(payload)
+                start = stop + 4
+            else:
+                self._need = _PRELUDE
+        except FrameError:
+            if payloads:
+                emit(headers, payloads)
+            raise
+        if payloads:
+            emit(headers, payloads)
         return start
 
+    def _new_lead(self, data: bytes, start: int, end: int) -> _Lead | None:
+        """What leads a frame's payload, read for the first time; None while the frame is not whole."""
+        self._need = _PRELUDE
+        if end - start < _PRELUDE:
+            return None
+        total, lead_end = self._judge(data[start : start + _PRELUDE])
+        if end - start < total:
+            self._need = total
+            return None
+        stop = start + total - 4
+        if crc32(data[start:stop]) != _u32(data, stop)[0]:
+            raise _damaged(data[start:stop], _u32(data, stop)[0])
+        lead = data[start : start + lead_end]
+        known = total, lead_end, self._parse(lead[_PRELUDE:]), crc32(lead)
+        if len(self._leads) < _REMEMBERED and lead_end <= _REMEMBERED_LEAD:
+            self._leads[lead] = known
+            self._lead = lead_end
+        return known
+
     def _judge(self, prelude: bytes) -> tuple[int, int]:
-        """The frame's length, and where its headers end; remembered, as preludes repeat."""
+        """The frame's length, and where its headers end."""
         total, headers_length, expected = _prelude(prelude)
         crc = crc32(prelude[:8])
         if crc != expected:
@@ -161,16 +214,19 @@ class FrameDecoder:
             raise FrameTooLargeError(
                 f"frame payload of {payload_length} bytes; at most {self._max_payload} are accepted"
             )
-        lengths = total, _PRELUDE + headers_length
-        if len(self._lengths) < _REMEMBERED:
-            self._lengths[prelude] = lengths
-        return lengths
+        return total, _PRELUDE + headers_length
 
     def _parse(self, block: bytes) -> Mapping[str, HeaderValue]:
-        headers = parse_headers(block)
-        if len(self._parsed) < _REMEMBERED and len(block) <= _REMEMBERED_BLOCK:
-            self._parsed[block] = headers
+        headers = self._parsed.get(block)
+        if headers is None:
+            headers = parse_headers(block)
+            if len(self._parsed) < _REMEMBERED and len(block) <= _REMEMBERED_LEAD:
+                self._parsed[block] = headers
         return headers
+
+
+def _damaged(frame: bytes, told: int) -> FrameError:
+    return FrameError(f"frame checksum is {told:#010x}, its bytes give {crc32(frame):#010x}")
 
 
 def parse_headers(block: bytes) -> dict[str, HeaderValue]:

@@ -16,7 +16,7 @@ from asynccache.errors import InvalidResponseError, StreamInterruptedError
 from asynccache.events import Finished, ReportedUsage, Started, TextDelta, Unknown
 from asynccache.providers.anthropic.decode import MessagesDecoder
 from asynccache.providers.bedrock.answer import excerpt
-from asynccache.providers.bedrock.converse_answer import read_json
+from asynccache.providers.bedrock.converse_wire import read_json
 from asynccache.providers.bedrock.failures import failure_of_answer
 from asynccache.providers.openai_decode import ChatDecoder
 from asynccache.shapes import is_array, is_object
