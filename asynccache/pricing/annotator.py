@@ -25,17 +25,19 @@ class AnnotateCost:
 
     Args:
         book: the prices; the shared book when None.
+        model: the name that every answer is priced by; None for the one that it has.
     """
 
     name = "annotate_cost"
 
-    def __init__(self, book: PriceBook | None = None) -> None:
+    def __init__(self, book: PriceBook | None = None, *, model: str | None = None) -> None:
         self._book = book
+        self._model = model
 
     async def __call__(self, request: Request, call_next: CallNext, /) -> Stream[Event]:
         """Let the request pass, and price what comes back by when it was sent."""
         sent = datetime.now(UTC)
-        return (await call_next(request)).pipe(_Annotator(request, sent, self._book))
+        return (await call_next(request)).pipe(_Annotator(request, sent, self._book, self._model))
 
     def __repr__(self) -> str:
         return self.name
@@ -47,10 +49,13 @@ class _Annotator:
 
     takes = frozenset({Started, Usage})
 
-    def __init__(self, request: Request, sent: datetime, book: PriceBook | None) -> None:
+    def __init__(
+        self, request: Request, sent: datetime, book: PriceBook | None, priced_as: str | None
+    ) -> None:
         self._request = request
         self._sent = sent
         self._book = book
+        self._priced_as = priced_as
         self._model = ""
         self._tier: str | None = None
 
@@ -74,8 +79,8 @@ class _Annotator:
         cost = price_usage(
             usage,
             provider=request.provider,
-            model=self._model or request.model_id,
-            request_model=request.model_id,
+            model=self._priced_as or self._model or request.model_id,
+            request_model=self._priced_as or request.model_id,
             at=self._sent,
             write_ttl=_asked_lifetime(request),
             prices=self._book,

@@ -14,7 +14,7 @@ from asynccache.shapes import is_array, is_object
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["is_litellm_row", "model_from_litellm"]
+__all__ = ["is_litellm_price", "is_litellm_row", "model_from_litellm"]
 
 _BUCKETS: Final = {
     "input_cost_per_token": "input",
@@ -41,6 +41,11 @@ _KEY: Final = re.compile(
 )
 # Twelve digits hold every printed price and drop what binary floats add at the end.
 _PRINTED: Final = Context(prec=12)
+
+
+def is_litellm_price(key: str) -> bool:
+    """Whether *key* is a rate by the token that is read here."""
+    return _KEY.fullmatch(key) is not None
 
 
 def is_litellm_row(row: Mapping[str, Any]) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import msgspec
 
-from asynccache.proxy.litellm_keys import AWS, AWS_SECRETS, DEFAULTS, IGNORED, PRICES, USED
+from asynccache.pricing.litellm_format import is_litellm_price
+from asynccache.proxy.litellm_keys import AWS, AWS_SECRETS, DEFAULTS, IGNORED, PRICES, REMEDIES, USED
+from asynccache.proxy.row_checks import check_provider, check_row
 from asynccache.proxy.virtual_keys import config_keys
 from asynccache.proxy.yaml_source import ConfigError, Source, read_yaml
 from asynccache.secret import Secret
@@ -81,6 +84,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     keep_cache_control: bool = False
     injection_points: tuple[Any, ...] = ()
     prices: Mapping[str, float] = {}
+    base_model: str | None = None
+    """The model whose prices hold, where it goes by a name that no price book knows."""
     info: Mapping[str, Any] = {}
     """``model_info`` as written, for those who ask for it."""
     path: Path = ()
@@ -157,8 +162,9 @@ class _Reading:
         rows = root.get("model_list")
         if rows is not None and not is_array(rows):
             raise self._source.error(("model_list",), "is not a list")
-        drop = both.get("drop_params") is True
-        models = tuple(self._model(row, ("model_list", place), drop) for place, row in enumerate(rows or ()))
+        drop = bool(self._typed(both, ("litellm_settings",), "drop_params", bool | None))
+        given = [self._model(row, ("model_list", place), drop) for place, row in enumerate(rows or ())]
+        models = tuple(one for model in given for one in self._expanded(model, environment))
         config = Config(
             models=models,
             master_key=self._master_key(general) or master_key_of(environment),
@@ -186,8 +192,10 @@ class _Reading:
     def _check_keys(self, section: str, value: Mapping[str, Any], path: Path) -> None:
         used, ignored = USED[section], IGNORED[section]
         for key in value:
-            if key in used:
+            if key in used or (section == "litellm_params" and is_litellm_price(key)):
                 continue
+            if key in REMEDIES.get(section, ()):
+                raise self._source.error((*path, key), REMEDIES[section][key])
             if key not in ignored:
                 raise self._source.unknown((*path, key), sorted(used))
             self._ignored[f"{section}.{key}" if section else key] = None
@@ -200,6 +208,7 @@ class _Reading:
         inner = (*path, "litellm_params")
         if not is_object(params):
             raise self._source.error(path, "has no litellm_params: {model: provider/name}")
+        check_provider(self._source, params, inner)
         self._check_keys("litellm_params", params, inner)
         info: Any = row.get("model_info") or {}
         if not is_object(info):
@@ -209,7 +218,7 @@ class _Reading:
         key: str | None = self._typed(params, inner, "api_key", str | None)
         model: str = self._typed(params, inner, "model", str, needed=True)
         provider: str | None = self._typed(params, inner, "custom_llm_provider", str | None)
-        return Model(
+        made = Model(
             name=self._typed(row, path, "model_name", str, needed=True),
             model=model if provider is None or model.startswith(f"{provider}/") else f"{provider}/{model}",
             api_key=None if key is None else Secret(key.strip()),
@@ -223,9 +232,27 @@ class _Reading:
             keep_cache_control=bool(self._typed(params, inner, "keep_cache_control", bool | None)),
             injection_points=self._points(params, inner),
             prices=self._prices(params, inner) | self._prices(info, (*path, "model_info")),
+            base_model=self._typed(info, (*path, "model_info"), "base_model", str | None),
             info=info,
             path=path,
         )
+        if made.name == made.model == "*":
+            return made
+        check_row(self._source, made)
+        return made
+
+    def _expanded(self, model: Model, environment: Mapping[str, str]) -> list[Model]:
+        """A row of ``*`` for ``*`` is one for every provider whose key is in the environment."""
+        if not model.name == model.model == "*":
+            return [model]
+        from asynccache.proxy.environment import found_config
+
+        found = found_config(environment, simulator=False).models
+        if not found:
+            raise self._source.error(
+                (*model.path, "model_name"), "* serves nothing: no provider's key is set"
+            )
+        return [msgspec.structs.replace(model, name=one.name, model=one.model) for one in found]
 
     def _options(self, params: Mapping[str, Any], path: Path) -> dict[str, str | Secret]:
         found: dict[str, str | Secret] = {}
@@ -249,10 +276,14 @@ class _Reading:
         return tuple(points or ())
 
     def _prices(self, holder: Mapping[str, Any], path: Path) -> dict[str, float]:
-        found = {name: self._typed(holder, path, name, float | None) for name in PRICES}
+        names = [*PRICES, *(name for name in holder if name not in PRICES and is_litellm_price(name))]
+        found = {name: self._typed(holder, path, name, float | None) for name in names}
         for name, price in found.items():
             if price is not None and not 0 <= price < 1:
                 raise self._source.error((*path, name), f"{price} is no price in dollars per token")
+        for name in holder:
+            if "cost" in name and name not in found and holder[name]:
+                self._ignored[f"{path[-1]}.{name}"] = None
         return {name: price for name, price in found.items() if price is not None}
 
     def _typed(
@@ -341,11 +372,13 @@ class _Reading:
         }
 
     def _check_names(self, config: Config) -> None:
-        """Whatever is fallen back to, or aliased, must be served."""
-        names = {model.name for model in config.models}
+        """Whatever is fallen back to, or from, or aliased, must be served."""
+        names = {model.name for model in config.models} | config.aliases.keys()
         wanted = [(path, name) for path, name in _named(config) if not _is_served(name, names)]
         for path, name in wanted:
-            raise self._source.error(path, f"{name!r} is the model_name of no row of model_list")
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise self._source.error(path, f"{name!r} is the model_name of no row of model_list{hint}")
 
 
 def _named(config: Config) -> list[tuple[Path, str]]:
@@ -357,6 +390,7 @@ def _named(config: Config) -> list[tuple[Path, str]]:
     ):
         section = "router_settings" if ("router_settings", key) in config.source.lines else "litellm_settings"
         found += [((section, key), name) for names in table.values() for name in names]
+        found += [((section, key), name) for name in table if name != "*"]
     found += [
         (("router_settings", "model_group_alias", alias), name) for alias, name in config.aliases.items()
     ]

@@ -14,11 +14,10 @@ from asynccache.arguments import build_request, full_model
 from asynccache.cache_control import translate_cache_control
 from asynccache.errors import AsyncCacheError
 from asynccache.pipeline import Pipeline
-from asynccache.pricing.annotator import AnnotateCost
 from asynccache.providers.openai import OpenAIChat
 from asynccache.providers.registry import get
 from asynccache.proxy.activity import mark_sent, observe
-from asynccache.proxy.own_prices import own_book
+from asynccache.proxy.row_prices import RowPrices
 from asynccache.proxy.tracing import traced
 from asynccache.request import Access, Request, Timeout
 from asynccache.retry import retry
@@ -88,13 +87,13 @@ class Deployment:
         self._official = type(provider) is OpenAIChat and provider.is_official(
             provider.base(Request(model=target, messages=(), access=access))
         )
-        self.prices = own_book(target, model.prices)
+        self.prices = RowPrices(target, model.prices, model.base_model)
         around: list[Stage] = [
             *traced(config.settings),
             observe,
             retry,
             record_usage,
-            AnnotateCost(self.prices),
+            self.prices,
             normalize_usage,
         ]
         self._around = around if ledger is None else ledger.within(around)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULTS", "IGNORED", "USED"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asynccache.request import Path
+
+__all__ = ["DEFAULTS", "FOREIGN", "IGNORED", "REMEDIES", "USED", "is_ignored"]
 
 # docs.litellm.ai/docs/proxy/config_settings and docs.litellm.ai/docs/proxy/configs, November 2026.
 
@@ -108,13 +113,13 @@ USED: dict[str, frozenset[str]] = {
 
 IGNORED: dict[str, frozenset[str]] = {
     "": frozenset({"callback_settings", "credential_list", "environment_variables", "files_settings", "finetune_settings",
-                   "guardrails", "include", "mcp_servers", "mcp_aliases", "prompts", "search_tools", "vector_store_registry"}),
+                   "guardrails", "mcp_servers", "mcp_aliases", "prompts", "search_tools", "vector_store_registry"}),
     "model_list": frozenset({"model_group", "tpm", "rpm"}),
     "litellm_params": frozenset({
         "allow_dynamic_callback_disabling", "allowed_openai_params", "api_version", "auto_router_config",
-        "budget_duration", "cooldown_time", "enable_cache_control_injection", "input_cost_per_second", "litellm_credential_name",
+        "budget_duration", "cooldown_time", "enable_cache_control_injection",
         "litellm_trace_id", "max_budget", "max_file_size_mb", "max_parallel_requests", "merge_reasoning_content_in_choices",
-        "mock_response", "model_info", "order", "output_cost_per_second", "region_name", "rpm", "stream", "stream_timeout",
+        "model_info", "order", "region_name", "rpm", "stream", "stream_timeout",
         "supports_system_message", "tags", "tpm", "use_in_pass_through", "use_litellm_proxy", "weight",
     }),
     "litellm_settings": frozenset({
@@ -155,3 +160,67 @@ IGNORED: dict[str, frozenset[str]] = {
     }),
 }  # fmt: skip
 """By section: what is known and has no meaning here; told once at the start."""
+
+_SERVER = (
+    "if it speaks OpenAI's chat format, write openai/NAME with its api_base, such as http://127.0.0.1:8000/v1"
+)
+_AZURE = "write openai/DEPLOYMENT with api_base: https://RESOURCE.openai.azure.com/openai/v1, and model_info.base_model for its price"
+_NOT_BY_TIME = "prices are by the token here: input_cost_per_token, output_cost_per_token"
+_ROLE = "name a profile that takes the role: aws_profile_name"
+
+REMEDIES: dict[str, dict[str, str]] = {
+    "": {"include": "other files are not read; their rows belong into this one"},
+    "litellm_params": {
+        "additional_drop_params": "is not known here; drop_params: true leaves out whatever the model does not take",
+        "aws_bedrock_runtime_endpoint": "is not known here; write it as api_base",
+        "aws_role_name": f"is not known here; {_ROLE}",
+        "aws_session_name": f"is not known here; {_ROLE}",
+        "aws_web_identity_token": f"is not known here; {_ROLE}",
+        "extra_body": "is not known here; callers may send whatever the model takes in their own bodies",
+        "input_cost_per_second": _NOT_BY_TIME,
+        "litellm_credential_name": "credential_list is not read; write api_key: os.environ/NAME here",
+        "mock_response": "no answer is made up here; model: simulator/openai/gpt-4o answers without a provider",
+        "output_cost_per_second": _NOT_BY_TIME,
+    },
+}
+"""By section: what LiteLLM knows and nobody may leave out unseen, for it decides who answers or what it costs."""
+
+FOREIGN: dict[str, str] = {
+    "azure": _AZURE,
+    "azure_ai": _AZURE,
+    "azure_text": _AZURE,
+    "custom_openai": _SERVER,
+    "databricks": _SERVER,
+    "gemini": "write openai/NAME with api_base: https://generativelanguage.googleapis.com/v1beta/openai",
+    "github": _SERVER,
+    "hosted_vllm": _SERVER,
+    "huggingface": _SERVER,
+    "litellm_proxy": _SERVER,
+    "llamafile": _SERVER,
+    "lm_studio": _SERVER,
+    "nvidia_nim": _SERVER,
+    "ollama": _SERVER,
+    "ollama_chat": _SERVER,
+    "openai_like": _SERVER,
+    "perplexity": _SERVER,
+    "sagemaker": _SERVER,
+    "sambanova": _SERVER,
+    "text-completion-openai": "there are no bare completions here; write openai/NAME of a chat model",
+    "vertex_ai": _SERVER,
+    "vertex_ai_beta": _SERVER,
+    "vllm": _SERVER,
+    "watsonx": _SERVER,
+}
+"""Providers of LiteLLM's that are none here, and how to ask their models all the same."""
+
+
+def is_ignored(path: Path) -> bool:
+    """Whether the value at *path* of the file means nothing here, whatever it is."""
+    if path[:1] == ("model_list",):
+        section, rest = (
+            ("litellm_params", path[3:4]) if path[2:3] == ("litellm_params",) else ("model_list", path[2:3])
+        )
+        return bool(rest) and rest[0] in IGNORED[section]
+    if len(path) > 1 and path[0] in IGNORED and path[0]:
+        return path[1] in IGNORED[str(path[0])]
+    return bool(path) and path[0] in IGNORED[""]

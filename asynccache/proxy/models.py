@@ -109,7 +109,7 @@ def _row(deployment: Deployment) -> dict[str, Any]:
 
 
 def _key(deployment: Deployment) -> str:
-    return deployment.target.partition("/")[2]
+    return deployment.model.base_model or deployment.target.partition("/")[2]
 
 
 def _facts(deployment: Deployment) -> Iterator[tuple[str, Any]]:

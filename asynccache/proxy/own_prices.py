@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["own_book"]
 
+_NEEDED = frozenset({"input_cost_per_token", "output_cost_per_token"})
+
 
 def own_book(target: str, prices: Mapping[str, float]) -> PriceBook | None:
     """A price book with *prices* of *target* in front; None where there are none.
@@ -27,8 +29,11 @@ def own_book(target: str, prices: Mapping[str, float]) -> PriceBook | None:
     if not prices:
         return None
     provider, _, name = target.partition("/")
-    rows = own_models({target: {"litellm_provider": provider, **prices}})
     known = PriceBook().find(name, provider=provider)
+    row: dict[str, Any] = {"litellm_provider": provider, **prices}
+    if type(known) is Match and known.price.output is not None and not _NEEDED & prices.keys():
+        row["output_cost_per_token"] = float(known.price.output) / 1e6  # a row is a price by one of these
+    rows = own_models({target: row})
     return PriceBook(_completed(rows, known) if type(known) is Match else rows)
 
 

@@ -84,14 +84,15 @@ def most_cost(
 def _cost(
     request: Request, deployment: Deployment, prompt: int, output: int | None, marked: bool
 ) -> Decimal | None:
+    book, name = deployment.prices.find(request.model_id)
     most = deployment.model.defaults.get("max_tokens") or _most_output(request) or _OUTPUT
     found = [
         price_usage(
             usage,
             provider=request.provider,
-            model=request.model_id,
-            request_model=request.model_id,
-            prices=deployment.prices,
+            model=name,
+            request_model=name,
+            prices=book,
         ).total
         for usage in _usages(prompt, most if output is None else output, marked=marked)
     ]

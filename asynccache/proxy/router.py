@@ -183,10 +183,18 @@ class Router:
             table = config.policy_fallbacks
         else:
             table = dict[str, tuple[str, ...]]()
-        found = table.get(asked) or table.get("*")
+        found = self._listed(table, asked)
         if found is None and not isinstance(error, BadRequestError):
-            found = config.fallbacks.get(asked) or config.fallbacks.get("*")
+            found = self._listed(config.fallbacks, asked)
         return [other for other in found or () if other != asked]
+
+    def _listed(self, table: Mapping[str, tuple[str, ...]], asked: str) -> tuple[str, ...] | None:
+        """What *table* says of a model: by the name that was asked for, by what it stands for, by a ``*``."""
+        for name in (asked, self._config.aliases.get(asked, asked)):
+            if name in table:
+                return table[name]
+        wild = [name for name in table if name.endswith("*") and asked.startswith(name[:-1])]
+        return table[max(wild, key=len)] if wild else None
 
 
 def _is_own_fault(error: AsyncCacheError) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 import yaml
 
 from asynccache.errors import ConfigurationError
+from asynccache.proxy.litellm_keys import is_ignored
 from asynccache.request import Path, path_text
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ __all__ = ["ConfigError", "Source", "read_yaml"]
 
 MAX_BYTES = 1024 * 1024
 MAX_VALUES = 50_000
-"""Values after aliases are followed: a file of a few lines may stand for billions of them."""
+"""Values that aliases add: a file of a few lines may stand for billions of them."""
 MAX_DEPTH = 32
 ENVIRONMENT = "os.environ/"
 _PLAIN = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
@@ -69,7 +70,7 @@ def read_yaml(file: FilePath, environment: Environment) -> Source:
         msg = f"{file}: cannot be read: {exc.strerror}"
         raise ConfigError(msg) from exc
     if len(content) > MAX_BYTES:
-        msg = f"{file}: is larger than {MAX_BYTES} bytes; a configuration is a few kilobytes"
+        msg = f"{file}: is larger than {MAX_BYTES} bytes; keys by the thousand belong in the ledger"
         raise ConfigError(msg)
     return parse_yaml(content, str(file), environment)
 
@@ -86,6 +87,10 @@ def parse_yaml(content: bytes, name: str, environment: Environment) -> Source:
         where = f"{name}:{mark.line + 1}" if mark else name
         msg = f"{where}: is no YAML: {exc.problem}"
         raise ConfigError(msg) from exc
+    except yaml.reader.ReaderError as exc:
+        line = content[: exc.position].count(b"\n") + 1 if exc.encoding == "utf-8" else 1
+        msg = f"{name}:{line}: is no YAML: {exc.reason}; it must be text in UTF-8"
+        raise ConfigError(msg) from exc
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as exc:
         msg = f"{name}: is no YAML: {str(exc)[:200] or type(exc).__name__}"
         raise ConfigError(msg) from exc
@@ -101,13 +106,16 @@ class _Walk:
         self._environment = environment
         self._source = Source(name, None, {})
         self._values = 0
+        self._seen: set[int] = set()
         self.lines = self._source.lines
 
     def value(self, node: yaml.Node, path: Path) -> Any:
-        self._values += 1
+        if id(node) in self._seen:
+            self._values += 1 + (len(node.value) if isinstance(node, yaml.MappingNode) else 0)
+        self._seen.add(id(node))
         self.lines.setdefault(path, node.start_mark.line + 1)
         if self._values > MAX_VALUES:
-            raise self._source.error(path, f"the file's aliases stand for more than {MAX_VALUES} values")
+            raise self._source.error(path, f"the file, its aliases followed, has more than {MAX_VALUES} values")
         if len(path) > MAX_DEPTH:
             raise self._source.error(path, f"is nested deeper than {MAX_DEPTH} levels")
         if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN:
@@ -125,7 +133,6 @@ class _Walk:
             if text in seen and text != "<<":
                 raise self._at(key, (*path, text), "stands twice; only one of the two can be meant")
             seen.add(text)
-        self._values += len(node.value)
         self._loader.flatten_mapping(node)  # merge keys: what they bring stands first, and is overridden
         found: dict[str, Any] = {}
         for key, value in node.value:
@@ -147,6 +154,8 @@ class _Walk:
             return value
         variable = value.removeprefix(ENVIRONMENT)
         if variable not in self._environment:
+            if is_ignored(path):
+                return None
             raise self._source.error(path, f"the variable {variable} is not set in the environment")
         return self._environment[variable]
 

@@ -17,6 +17,7 @@ import msgspec
 import openai
 import pytest
 
+from asynccache.proxy.row_prices import RowPrices
 from asynccache.proxy.virtual_keys import digest_of, new_key
 from asynccache.usage.ledger_budget import Standing, hold, picodollars, settle, span_of, standing
 from asynccache.usage.ledger_keys import Key, Rights
@@ -192,7 +193,7 @@ async def test_a_price_that_is_not_known_is_no_way_around(provider: Upstream, tm
     where = str(tmp_path / "ledger.db")
     key = make_key(where, budget="1")
     async with guarded(provider, where) as proxy:
-        proxy.server.served.deployments[0].prices = None
+        proxy.server.served.deployments[0].prices = RowPrices("openai/no-such-model", {}, None)
         proxy.server.served.deployments[0].target = "openai/no-such-model"
         status, answer, _ = await proxy.post(key)
     assert (status, answer["error"]["code"]) == (403, "price_unknown")
