@@ -77,6 +77,11 @@ class SSEDecoder:
             ResponseTooLargeError: an event is larger than the limit.
         """
         if self._between and _CR not in chunk:
+            if chunk[:6] == b"data: " and chunk[-2:] == b"\n\n" and len(chunk) < self._max:
+                data = chunk[6:-2]
+                if _LF not in data:  # one event, whole: the usual read of a slow model
+                    emit([data])
+                    return
             chunk = self._feed_whole_events(chunk, emit)
             if not chunk:
                 return

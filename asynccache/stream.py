@@ -101,7 +101,7 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         self._source = source
         self._machines: list[Machine[Any, Any]] = []
         self._links: list[tuple[Machine[Any, Any], Emit[Any]]] = []
-        self._push: Emit[Any] | None = None
+        self._inlet: tuple[Callable[[Any, Emit[Any]], object], Emit[Any]] | None = None
         self._received = False
         self.ready: deque[T] = deque()
         """Items decoded and not yet received."""
@@ -119,7 +119,7 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
             msg = "pipe() comes before the first receive(): earlier items would pass the machine by"
             raise RuntimeError(msg)
         self._machines.append(machine)
-        if self._push is not None:
+        if self._inlet is not None:
             self._run_late(machine)
         return cast("Stream[U]", self)
 
@@ -158,7 +158,8 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
                     raise EndOfStream  # a new one: one that is kept would hold, by its traceback, this stream
                 raise self._end
             try:
-                (self._push or self._connect())(await self._source.receive())  # the only await per read
+                feed, emit = self._inlet or self._connect()
+                feed(await self._source.receive(), emit)  # the only await per read
             except BaseException as error:
                 await self._stop(error)
                 if not isinstance(error, Exception):
@@ -208,7 +209,8 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
 
     async def _pull(self) -> None:
         try:
-            (self._push or self._connect())(await self._source.receive())
+            feed, emit = self._inlet or self._connect()
+            feed(await self._source.receive(), emit)
         except BaseException as error:
             await self._stop(error)
             if not isinstance(error, Exception):
@@ -226,8 +228,11 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         self._interrupt(error)
         await self._shut()
 
-    def _connect(self) -> Emit[Any]:
-        """Link the machines. Those that take a few types only share one look at an item's type."""
+    def _connect(self) -> tuple[Callable[[Any, Emit[Any]], object], Emit[Any]]:
+        """Link the machines, and answer with the innermost: how it is fed, and where it emits to.
+
+        Those that take a few types only share one look at an item's type.
+        """
         self._links = []
         emit: Emit[Any] = self.ready.append
         beyond = emit
@@ -241,8 +246,12 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
             else:
                 table = table | dict.fromkeys(takes, link)
                 emit = _ByType(table, beyond)
-        self._push = emit
-        return emit
+        innermost = next(iter(self._machines), None)
+        if innermost is None or hasattr(innermost, "takes"):
+            self._inlet = _pass_on, emit
+        else:
+            self._inlet = innermost.feed, self._links[-1][1]
+        return self._inlet
 
     def _flush(self) -> None:
         try:
@@ -259,7 +268,7 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         if self._over:
             return
         self._over = True
-        if self._push is None:
+        if self._inlet is None:
             self._connect()
         failed: Exception | None = None
         for machine, emit in self._links:  # outermost first: it must know before partial results arrive
@@ -321,6 +330,10 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
                 source=self,
                 stacklevel=2,
             )
+
+
+def _pass_on(item: Any, emit: Emit[Any]) -> None:
+    emit(item)
 
 
 def _link(machine: Machine[Any, Any], emit: Emit[Any]) -> Emit[Any]:

@@ -112,8 +112,8 @@ class ChatDecoder:
             if self._foreign:
                 self._body.append(chunk)
         self._progress = False
-        self._emit = emit
-        self._emit_text = outlet(emit, TextDelta)
+        if emit is not self._emit:
+            self._emit, self._emit_text = emit, outlet(emit, TextDelta)
         self._sse.feed_runs(chunk, self._run)
         if self._progress and self._touch is not None:
             self._touch()
