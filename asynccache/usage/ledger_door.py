@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-__all__ = ["Door", "Result", "Script", "Statement", "open_door"]
+__all__ = ["Door", "Result", "Script", "Statement", "make_private", "open_door"]
 
 T = TypeVar("T")
 
@@ -87,6 +87,16 @@ def open_door(where: str | Path, tables: Sequence[str]) -> Door:
     return _SqliteDoor(path.removeprefix("/") if found else text, tables)
 
 
+def make_private(file: str | Path) -> None:
+    """Make *file* for its owner alone, where it is missing.
+
+    One that is there is not touched: closing any descriptor of a file drops all of the process's POSIX locks on
+    it, SQLite's among them, and then the next process to look in would clear away the log that we write to.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, _ACCESS))
+
+
 @final
 class _SqliteDoor:
     """A file that others write too: each transaction waits for the lock, and holds it for microseconds."""
@@ -95,7 +105,7 @@ class _SqliteDoor:
         memory = path == ":memory:" or path.startswith(_MEMORY)
         try:
             if not memory:
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, _ACCESS))
+                make_private(path)
             self._db = sqlite3.connect(
                 ":memory:" if memory else path,
                 timeout=_LOCKED,

@@ -19,6 +19,7 @@ from uuid import uuid4
 import msgspec
 
 from asynccache.errors import ConfigurationError
+from asynccache.usage.ledger_door import make_private
 from asynccache.usage.ledger_row import COLUMNS, NAMES
 from asynccache.usage.ledger_store import ON_CONFLICT, TABLE, VERSION, RefusedRowError, create_table
 
@@ -70,7 +71,7 @@ class SqliteStore:
         try:
             if self._path is not None:
                 self._lock = _locked(self._path)
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, _ACCESS))
+                make_private(self._path)
             return self._open()
         except (OSError, sqlite3.Error) as error:
             self._let_go()
