@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Self, final
 
@@ -133,7 +134,8 @@ class Ledger:
             ConfigurationError: it was not in time, and the ledger is strict.
         """
         opened = self._sending.pop(id(request), None)  # record_usage has just told us of this very object
-        durable = await self._is_durable(self._writer.last, _DEADLINE, anyway=self._strict)
+        writer = self._writer
+        durable = await writer.wait(writer.last, _DEADLINE, anyway=self._strict)
         if self._strict and not durable:
             msg = (
                 f"the ledger {self.address} did not take the call's row in {_DEADLINE:g} s; nothing was sent"
@@ -172,7 +174,7 @@ class Ledger:
         opened = self._open.get(attempt_id)
         if opened is None:
             return await self.wait_settled(attempt_id, timeout=timeout)
-        return opened.ticket is not None and await self._is_durable(opened.ticket, timeout)
+        return opened.ticket is not None and await self._writer.wait(opened.ticket, timeout)
 
     async def wait_settled(self, attempt_id: str, *, timeout: float = _DEADLINE) -> bool:
         """Wait until the attempt is settled, and that is durable; False when it is not within *timeout* seconds.
@@ -180,7 +182,7 @@ class Ledger:
         A database that is failing is not waited for. While it is not, an attempt that the ledger no longer
         holds in memory is durable.
         """
-        began = anyio.current_time()
+        began = time.monotonic()
         opened = self._open.get(attempt_id)
         if opened is not None:
             over = asyncio.Event()
@@ -194,11 +196,11 @@ class Ledger:
         ticket = self._settled.get(attempt_id)
         if ticket is None:
             return not self._writer.failing
-        return await self._is_durable(ticket, timeout - (anyio.current_time() - began))
+        return await self._writer.wait(ticket, timeout - (time.monotonic() - began))
 
     async def flush(self, *, timeout: float = 10.0) -> bool:
         """Wait until everything recorded so far is durable; False when it took longer than *timeout* seconds."""
-        return await self._is_durable(self._writer.last, timeout, anyway=True)
+        return await self._writer.wait(self._writer.last, timeout, anyway=True)
 
     async def summarize(
         self, by: Sequence[Grouping] = (), *, since: datetime | None = None, until: datetime | None = None
@@ -247,14 +249,6 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"Ledger({self.address!r})"
-
-    async def _is_durable(self, ticket: int, timeout: float, *, anyway: bool = False) -> bool:
-        """Whether it is by then; a database that is failing is not waited for, unless *anyway*."""
-        writer = self._writer
-        with anyio.move_on_after(timeout):
-            while writer.durable < ticket and (anyway or not writer.failing):
-                await writer.wait(ticket)
-        return writer.durable >= ticket
 
     def _forget_durable(self) -> None:
         """Two at a time, so that as many go as come and no settle pays for many."""

@@ -78,7 +78,10 @@ class Writer:
         self._store = store
         self._max_waiting = max_waiting
         self._pid = os.getpid()
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._bell = threading.Lock()  # released to wake the writer
+        self._bell.acquire()
+        self._is_asleep = False
         self._queue: list[Row] = []
         self._waiters: list[_Waiter] = []
         self._order = itertools.count()
@@ -104,25 +107,46 @@ class Writer:
 
     def put(self, row: Row) -> int | None:
         """Take *row* and give its ticket; None where it is lost. Never blocks for long, never raises."""
-        with self._changed:
-            if (
+        with self._lock:
+            taken = (
                 len(self._queue) < self._max_waiting and self._closing is None and self._pid == os.getpid()
-            ):  # a forked child has no writer
+            )
+            if taken:  # a forked child has no writer
                 if self.last == self.durable:
                     self._progress = time.monotonic()
-                self.last += 1
+                ticket = self.last = self.last + 1
                 self._queue.append(row)
-                self._changed.notify()
-                return self.last
+                self._wake_writer()
+                return ticket
             self.lost += 1
         self._lament(row)
         return None
 
-    def wait(self, ticket: int) -> asyncio.Future[None]:
-        """A future of the running loop that is done when that row is durable, or the database fails."""
+    def _wake_writer(self) -> None:
+        """With the lock held; a writer at work looks by itself, and is spared the switch of threads."""
+        if self._is_asleep:
+            self._is_asleep = False
+            self._bell.release()
+
+    async def wait(self, ticket: int, seconds: float, *, anyway: bool = False) -> bool:
+        """Whether that row is durable within *seconds*; a database that is failing is not waited for, unless *anyway*."""
+        if self.durable >= ticket:
+            return True
         loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while self.durable < ticket and (anyway or not self.failing) and loop.time() < until:
+            change = self._change(ticket, loop)
+            alarm = loop.call_at(until, _resolve, (change,))  # a cancel scope costs ten times as much
+            try:
+                await change
+            finally:
+                alarm.cancel()
+        return self.durable >= ticket
+
+    def _change(self, ticket: int, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """Done when that row is durable, or the database fails."""
         future: asyncio.Future[None] = loop.create_future()
-        with self._changed:
+        with self._lock:
             if self.durable < ticket:
                 heapq.heappush(self._waiters, (ticket, next(self._order), loop, future))
                 return future
@@ -138,10 +162,10 @@ class Writer:
         """Write what is waiting, within *timeout* seconds, and let go of the database. Idempotent."""
         if self._pid != os.getpid():
             return
-        with self._changed:
+        with self._lock:
             if self._closing is None:
                 self._closing = time.monotonic() + timeout
-            self._changed.notify()
+            self._wake_writer()
         self._ending.set()
         self._thread.join(timeout + 1.0)
 
@@ -164,12 +188,14 @@ class Writer:
 
     def _take(self) -> list[Row]:
         """The next group, waiting for its first row; empty when the writer is to end."""
-        with self._changed:
-            while not self._queue and self._closing is None:
-                self._changed.wait()
-            rows = self._queue[:_LARGEST_GROUP]
-            del self._queue[:_LARGEST_GROUP]
-            return rows
+        while True:
+            with self._lock:
+                if self._queue or self._closing is not None:
+                    rows = self._queue[:_LARGEST_GROUP]
+                    del self._queue[:_LARGEST_GROUP]
+                    return rows
+                self._is_asleep = True
+            self._bell.acquire()
 
     def _write(self, rows: list[Row]) -> None:
         """Returns when *rows* are durable, or when there is no hope for them."""
@@ -208,7 +234,7 @@ class Writer:
 
     def _announce(self, count: int) -> None:
         """*count* rows more are durable: tell those who wait for them."""
-        with self._changed:
+        with self._lock:
             self.durable += count
             self._progress = time.monotonic()
             ready: list[_Waiter] = []
@@ -225,7 +251,7 @@ class Writer:
         return self._closing is not None and time.monotonic() >= self._closing
 
     def _lose(self, rows: list[Row]) -> None:
-        with self._changed:
+        with self._lock:
             self.lost += len(rows)
         for row in rows:
             self._lament(row)
@@ -234,7 +260,7 @@ class Writer:
         _logger.error("the ledger %s lost a row: %s", self._store.address, row.to_json())
 
     def _complain(self, error: Exception, rows: int, *, again: bool) -> None:
-        with self._changed:
+        with self._lock:
             self.failed += 1
             self.failing = again
             if not again:
