@@ -30,6 +30,7 @@ CONTROL = "cache_control"
 BREAKPOINT = "prompt_cache_breakpoint"
 """OpenAI's own mark on a part; it passes where the provider takes it."""
 
+_PLAIN = {"type": "ephemeral"}
 _TURNS = frozenset({"user", "assistant", "tool", "function"})
 
 
@@ -56,7 +57,7 @@ def find_touched(messages: Sequence[Message]) -> tuple[list[int], list[int]]:
         content = message.get("content")
         if message.get("role") in _TURNS:
             leading = False
-            if type(content) is str and len(message) == 2:
+            if len(message) == 2 and type(content) is str:
                 continue
         elif not leading:
             late_systems.append(index)
@@ -184,6 +185,8 @@ def read_control(control: Any, where: str) -> tuple[str | None, str]:
     Raises:
         InvalidRequestError: it is no mark.
     """
+    if control == _PLAIN:
+        return None, ""
     if not is_object(control):
         msg = f"{where} is {control!r}; a cache mark is {{'type': 'ephemeral'}}, perhaps with 'ttl': '5m' or '1h'"
         raise InvalidRequestError(msg)

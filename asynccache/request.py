@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import msgspec
@@ -22,6 +23,7 @@ OnUsage: TypeAlias = "Callable[[Usage], object]"
 """Called with the usage of every attempt, exactly once, whatever ended it."""
 
 
+@lru_cache(maxsize=256)
 def path_text(path: Path) -> str:
     """*path* as a caller writes it: ``messages[0].content[1]``."""
     text = ""

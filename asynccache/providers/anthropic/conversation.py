@@ -71,16 +71,11 @@ def system_and_messages(
     for position in range(first):
         system.extend(_text(messages[position], position, marks))
     turns = _Turns()
-    for position in range(first, len(messages)):
+    end = len(messages)
+    position = first - 1
+    while (position := turns.take_plain(messages, position + 1, marks.positions)) < end:
         message = messages[position]
         role = message["role"]
-        if (
-            len(message) == 2
-            and role in _OWN_ROLES
-            and position not in marks.positions
-            and turns.plain(message)
-        ):
-            continue
         if role == "user":
             turns.user(_unmarked_text(message, position, marks) or _user(message, position, marks))
         elif role == "assistant":
@@ -116,17 +111,23 @@ class _Turns:
         if content:
             self.messages.append({"role": role, "content": content})
 
-    def plain(self, message: Mapping[str, Any]) -> bool:
-        """Take a message of a role and a text as it is, if it is one and may stand by itself."""
-        content = message.get("content")
-        if type(content) is not str or not content:
-            return False
-        if self._answering is not None:
-            if message["role"] == "user":
-                return False
-            self._answering = None
-        self.messages.append(message)
-        return True
+    def take_plain(self, messages: Sequence[Mapping[str, Any]], begin: int, marked: set[int]) -> int:
+        """Take the messages from *begin* on as they are, up to one that is not a role and a text; where it is."""
+        append = self.messages.append
+        answering = self._answering is not None
+        end = min(place for place in (*marked, len(messages)) if place >= begin)
+        for position in range(begin, end):
+            message = messages[position]
+            content = message.get("content")
+            if len(message) != 2 or type(content) is not str or not content:
+                return position
+            role = message["role"]
+            if role not in _OWN_ROLES or (answering and role == "user"):
+                return position
+            if answering:
+                answering, self._answering = False, None
+            append(message)
+        return end
 
     def user(self, content: str | list[Block]) -> None:
         """What the user says: directly after results, in one message with them."""
