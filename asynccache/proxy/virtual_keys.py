@@ -135,12 +135,14 @@ def config_keys(source: Source, rows: Any, path: Path) -> tuple[Key, ...]:
     if not is_array(rows):
         raise source.error(path, "is not a list")
     found = [_config_key(source, row, (*path, place)) for place, row in enumerate(rows)]
-    for name in ("id", "digest"):
-        values = [getattr(key, name) for key in found]
-        twice = next((place for place, value in enumerate(values) if value in values[:place]), None)
-        if twice is not None:
-            told = "id" if name == "id" else "key"
-            raise source.error((*path, twice), f"has the same {told} as another")
+    ids: set[str] = set()
+    digests: set[bytes] = set()
+    for place, key in enumerate(found):
+        if key.id in ids or key.digest in digests:
+            told = "id" if key.id in ids else "key"
+            raise source.error((*path, place), f"has the same {told} as another")
+        ids.add(key.id)
+        digests.add(key.digest)
     return tuple(found)
 
 

@@ -115,7 +115,7 @@ class _Walk:
         self._seen.add(id(node))
         self.lines.setdefault(path, node.start_mark.line + 1)
         if self._values > MAX_VALUES:
-            raise self._source.error(path, f"the file, its aliases followed, has more than {MAX_VALUES} values")
+            raise self._source.error(path, f"the file's aliases stand for more than {MAX_VALUES} values")
         if len(path) > MAX_DEPTH:
             raise self._source.error(path, f"is nested deeper than {MAX_DEPTH} levels")
         if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN:
