@@ -15,6 +15,7 @@ MAX_EVENT = 16 * 1024 * 1024
 """The largest event taken, in bytes."""
 
 _BOM = b"\xef\xbb\xbf"
+_DATA = b"data: "
 _LF, _CR = 10, 13  # as numbers: Python finds a byte in bytes by its number ten times faster than as bytes
 
 
@@ -37,6 +38,8 @@ class SSEDecoder:
         "_data",
         "_event",
         "_head",
+        "_lead",
+        "_lead_name",
         "_max",
         "_name",
         "_size",
@@ -53,6 +56,8 @@ class SSEDecoder:
         self._data: list[bytes] = []
         self._size = 0  # of the data lines of the event being read, in bytes
         self._name = b""
+        self._lead = _DATA  # what stood before the data of the last event that was whole
+        self._lead_name = b""  # the name in it
         self._head: bytes | None = b""  # the first three bytes, until it is known whether they are a BOM
         self._after_cr = False
         self._between = False  # nothing stands over from earlier pieces: the next byte begins an event
@@ -77,10 +82,11 @@ class SSEDecoder:
             ResponseTooLargeError: an event is larger than the limit.
         """
         if self._between and _CR not in chunk:
-            if chunk[:6] == b"data: " and chunk[-2:] == b"\n\n" and len(chunk) < self._max:
-                data = chunk[6:-2]
-                if _LF not in data:  # one event, whole: the usual read of a slow model
-                    emit([data])
+            begin = len(self._lead)
+            if chunk[:begin] == self._lead and chunk[-2:] == b"\n\n" and len(chunk) < self._max:
+                data = chunk[begin:-2]
+                if _LF not in data:  # one event, whole, like the one before: the usual read of a slow model
+                    self._emit_run(self._lead, [data], emit)
                     return
             chunk = self._feed_whole_events(chunk, emit)
             if not chunk:
@@ -145,40 +151,40 @@ class SSEDecoder:
         end = chunk.rfind(b"\n\n")
         if end < 0 or end >= self._max:  # what may hold an event that is too large is looked at line by line
             return chunk
-        head = _head_of(chunk)
-        if head:
-            run = chunk[len(head) : end].split(b"\n\n" + head)
+        lead = _lead_of(chunk)
+        if lead:
+            run = chunk[len(lead) : end].split(b"\n\n" + lead)
             if _LF not in b"".join(run):  # no other lines
-                self._emit_run(head, run, emit)
+                self._emit_run(lead, run, emit)
                 return chunk[end + 2 :]
         self._feed_mixture(chunk[:end].split(b"\n\n"), emit)
         return chunk[end + 2 :]
 
     def _feed_mixture(self, blocks: list[bytes], emit: Emit[list[bytes]]) -> None:
         """Take whole events of any kind; those of one kind that follow each other are emitted together."""
-        head, lines = b"", 0
+        lead, lines = b"", 0
         run: list[bytes] = []
         for block in blocks:
-            if run and block.startswith(head) and block.count(b"\n") == lines:
-                run.append(block[len(head) :])
+            if run and block.startswith(lead) and block.count(b"\n") == lines:
+                run.append(block[len(lead) :])
                 continue
             if run:
-                self._emit_run(head, run, emit)
+                self._emit_run(lead, run, emit)
                 run = []
-            head = _head_of(block)
-            lines = head.count(b"\n")
-            if head and block.count(b"\n") == lines:
-                run.append(block[len(head) :])
+            lead = _lead_of(block)
+            lines = lead.count(b"\n")
+            if lead and block.count(b"\n") == lines:
+                run.append(block[len(lead) :])
             else:
                 self._feed_lines(block + b"\n\n", emit)
         if run:
-            self._emit_run(head, run, emit)
+            self._emit_run(lead, run, emit)
 
-    def _emit_run(self, head: bytes, run: list[bytes], emit: Emit[list[bytes]]) -> None:
-        if head == b"data: ":
-            emit(run)
-            return
-        self._event = head[7:-7]
+    def _emit_run(self, lead: bytes, run: list[bytes], emit: Emit[list[bytes]]) -> None:
+        if lead != self._lead:
+            self._lead = lead
+            self._lead_name = lead[7:-7]
+        self._event = self._lead_name
         emit(run)
         self._event = b""
 
@@ -231,10 +237,10 @@ class SSEDecoder:
             raise ResponseTooLargeError(msg)
 
 
-def _head_of(block: bytes) -> bytes:
+def _lead_of(block: bytes) -> bytes:
     """What stands before the data of an event that is one line of data, perhaps after its name; else b""."""
-    if block.startswith(b"data: "):
-        return b"data: "
+    if block.startswith(_DATA):
+        return _DATA
     if block.startswith(b"event: "):
         end = block.find(b"\n", 7)
         if block.startswith(b"\ndata: ", end):
