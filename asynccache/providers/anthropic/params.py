@@ -128,7 +128,7 @@ def _is_refused(name: str, value: Any, facts: ModelFacts) -> bool:
     if name == "metadata":
         return not (is_object(value) and value.keys() <= {"user_id"})
     if name == "service_tier":
-        return value not in _SERVICE_TIERS
+        return not isinstance(value, str) or value not in _SERVICE_TIERS
     return name not in _OWN and name not in _TRANSLATED
 
 

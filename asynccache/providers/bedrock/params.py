@@ -129,7 +129,7 @@ def _is_refused(name: str, value: Any, model: BedrockModel) -> bool:
         return bool(value != "none") and _effort_of(model) is None
     if name == "response_format":
         return bool(_format_type(value) == "json_object")
-    return name == "service_tier" and value not in _SERVICE_TIERS
+    return name == "service_tier" and (not isinstance(value, str) or value not in _SERVICE_TIERS)
 
 
 def converse_body(request: Request, model: BedrockModel) -> Block:
