@@ -21,7 +21,7 @@ async def fired(rig: Rig, wire: str, limit: Timeout, **asked: Any) -> tuple[floa
     outcome = await rig.ask(wire, timeout=limit, **asked)
     assert isinstance(outcome.error, APITimeoutError), outcome
     assert len(outcome.usages) == 1
-    await rig.settled()
+    await rig.settled(open_at_most=rig.client.connections, within=5.0)
     return outcome.took, outcome.error.phase
 
 

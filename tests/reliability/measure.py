@@ -7,8 +7,9 @@ tests.reliability.catalogue --write` puts them on the page. A quiet machine is w
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
+import logging
+import os
 import re
 import statistics
 import subprocess
@@ -27,6 +28,7 @@ from asynccache import Client
 from asynccache.simulator import Simulator
 from asynccache.simulator.faults import Faults
 
+from ..soak.run import soak
 from .accounts import account
 from .clocked import CLOCKS, LIMIT
 from .relay import relay
@@ -116,7 +118,6 @@ async def leaving(rig: Rig, *, times: int = 20) -> dict[str, float]:
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore", ResourceWarning)
                         del stream
-                        gc.collect()
                 else:
                     begun = time.perf_counter()
                     await stream.aclose()
@@ -174,8 +175,6 @@ async def accounts() -> dict[str, Any]:
 
 def run_tests(*arguments: str, long: bool = False) -> str:
     """Run tests with a report, which comes back; every one of them must pass."""
-    import os
-
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "--timeout=0", "-p", "no:cacheprovider", "-o", "junit_family=xunit1", f"--junitxml={report}"]  # fmt: skip
@@ -197,13 +196,29 @@ def splits() -> dict[str, int]:
     }
 
 
+def kills() -> list[str]:
+    """What each test of kills says of itself, 200 times each."""
+    tests = ("tests/ledger/test_kill.py", "tests/proxy/test_kills.py::test_a_proxy_is_killed_200_times")
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "--timeout=0", "-p", "no:cacheprovider", *tests]
+    environ = {**os.environ, "ASYNCCACHE_KILLS": "200"}
+    run = subprocess.run(command, check=True, cwd=TESTS.parent, env=environ, capture_output=True, text=True)
+    return re.findall(r"^\.?(200 kills.*)$", run.stdout, re.MULTILINE)
+
+
+def soaked() -> dict[str, Any]:
+    """1,000 streams at once on one core, as the peers had them."""
+    return soak(1000)
+
+
 SECTIONS: dict[str, Callable[[], Any]] = {
     "accounts": lambda: asyncio.run(accounts()),
     "bounds": lambda: asyncio.run(bounds()),
     "clocks": lambda: asyncio.run(with_rig(clocks)),
+    "kills": kills,
     "leaving": lambda: asyncio.run(with_rig(leaving)),
     "pauses": lambda: asyncio.run(with_rig(pauses)),
     "points": points,
+    "soak": soaked,
     "splits": splits,
 }
 
@@ -212,6 +227,7 @@ def main(*sections: str) -> None:
     unknown = set(sections) - set(SECTIONS)
     if unknown:
         sys.exit(f"no section {sorted(unknown)}; there are {sorted(SECTIONS)}")
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # the simulator's callers leave
     for section in sections or SECTIONS:
         told = SECTIONS[section]()
         figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
