@@ -82,6 +82,8 @@ class AnswerDecoder:
         self._head = head
         self._frames: FrameDecoder | None = None
         self._parts: list[bytes] = []  # of a body that is not frames
+        self._headers: Mapping[str, HeaderValue] | None = None  # of the frames that came last
+        self._name: str | None = None  # of the events that they are; None for what is none
         self._emit: Emit[Event] | None = None
 
     def feed(self, chunk: bytes, emit: Emit[Event]) -> None:
@@ -92,13 +94,6 @@ class AnswerDecoder:
             APIStatusError: the stream says that something failed.
             InvalidResponseError: a frame is damaged; nothing after it is trusted.
         """
-        try:
-            self._feed(chunk, emit)
-        except AsyncCacheError as error:
-            error.request_id = error.request_id or self._head.request_id
-            raise
-
-    def _feed(self, chunk: bytes, emit: Emit[Event]) -> None:
         frames = self._frames
         if frames is None:
             if self._parts or not self._is_framed(chunk[:1]):
@@ -106,17 +101,19 @@ class AnswerDecoder:
                     self._parts.append(chunk)
                 return
             frames = self._frames = FrameDecoder(max_payload=self._head.max_event)
-        reader = self._reader
         self._emit = emit
         try:
             frames.feed_runs(chunk, self._run)
         except FrameTooLargeError as exc:
             msg = f"an event of the answer is too large; Client(max_event_bytes=...) allows more: {exc}"
-            raise ResponseTooLargeError(msg) from exc
+            raise self._identified(ResponseTooLargeError(msg)) from exc
         except FrameError as exc:
             msg = f"the answer is a damaged event stream: {exc}"
-            raise InvalidResponseError(msg) from exc
-        if reader.took_progress() and self._head.touch is not None:
+            raise self._identified(InvalidResponseError(msg)) from exc
+        except AsyncCacheError as error:
+            self._identified(error)
+            raise
+        if self._reader.took_progress() and self._head.touch is not None:
             self._head.touch()
 
     def flush(self, emit: Emit[Event]) -> None:
@@ -129,8 +126,12 @@ class AnswerDecoder:
         try:
             self._flush(emit)
         except AsyncCacheError as error:
-            error.request_id = error.request_id or self._head.request_id
+            self._identified(error)
             raise
+
+    def _identified(self, error: AsyncCacheError) -> AsyncCacheError:
+        error.request_id = error.request_id or self._head.request_id
+        return error
 
     def _flush(self, emit: Emit[Event]) -> None:
         if self._reader.done:
@@ -154,10 +155,14 @@ class AnswerDecoder:
     def _run(self, headers: Mapping[str, HeaderValue], payloads: list[bytes]) -> None:
         emit = self._emit
         assert emit is not None  # noqa: S101 - feed sets it first
-        if headers.get(":message-type") != "event":
+        if headers is not self._headers:
+            self._headers = headers
+            is_event = headers.get(":message-type") == "event"
+            self._name = str(headers.get(":event-type")) if is_event else None
+        name = self._name
+        if name is None:
             self._not_an_event(headers, payloads, emit)
             return
-        name = str(headers.get(":event-type"))
         reader = self._reader
         if self._events is not None:
             self._events(name, payloads, emit)

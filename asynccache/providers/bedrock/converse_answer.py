@@ -105,6 +105,8 @@ class ConverseReader:
         self._stopped = False
         self._counted = False
         self._blocks: dict[int, _Block] = {}
+        self._emit: Emit[Event] = _nowhere
+        self._say: Emit[Event] = _nowhere  # where it sends text
         self._spoken: tuple[int, _Block] | None = None  # the block that the last event was a piece of text of
         self._calls = 0
         self._rank = _REASONING
@@ -120,7 +122,9 @@ class ConverseReader:
 
         After a piece of text the next is most likely one too: it takes a shorter way.
         """
-        say = outlet(emit, TextDelta)
+        if emit is not self._emit:
+            self._emit, self._say = emit, outlet(emit, TextDelta)
+        say = self._say
         for payload in payloads:
             if self._spoken is not None and name == "contentBlockDelta":
                 index, block = self._spoken
@@ -354,6 +358,10 @@ class ConverseReader:
         if rank < self._rank:
             self._plain = False
         self._rank = max(rank, self._rank)
+
+
+def _nowhere(_event: Event) -> None:
+    """Where events go before the first of a stream: none come then."""
 
 
 def _parsed(text: str) -> Any:
