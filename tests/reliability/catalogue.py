@@ -82,7 +82,7 @@ ROWS: dict[int, Row] = {
     31: Row("a length that lies", "an error, unless the terminator came first", (f"{END}::test_lengths_that_lie",)),
     32: Row("arguments of a call cut", "half a call is never handed out as a call", (f"{END}::test_half_a_call_is_no_call",)),
     33: Row("two reasons to stop", "the first one holds; text after it is handed on, for it is billed", (f"{R}test_two_reasons.py::test_the_first_reason_holds", f"{R}test_two_reasons.py::test_words_after_the_reason"), "nothing counts how often it happens"),
-    34: Row("events out of order", "an answer or an error of ours, never another exception", ("anthropic/test_decode.py::test_no_order_of_events_is_a_surprise",)),
+    34: Row("events out of order", "an answer or an error of ours, never another exception", (f"{PROPERTIES}::test_any_order_of_events_is_no_surprise", "anthropic/test_decode.py::test_no_order_of_events_is_a_surprise")),
     # C. usage
     35: Row("usage null on each chunk", "the real one", (f"{USAGE}::test_told_anywhere_and_often",)),
     36: Row("usage twice", "counted once", (f"{USAGE}::test_told_anywhere_and_often", f"{PROPERTIES}::test_reports_told_again")),

@@ -150,6 +150,18 @@ def test_random_splits_of_recordings(record_property: Any) -> None:
     record_property("streams", len(streams))
 
 
+@thorough
+@given(st.data())
+def test_any_order_of_events_is_no_surprise(data: st.DataObject) -> None:
+    """Row 34: events of an answer in any order, some missing, some twice: an answer or an error of ours, one usage at most."""
+    wire, events = data.draw(transcripts())
+    mixed = data.draw(st.lists(st.sampled_from(events), max_size=2 * len(events)))
+    told, ended = decoded(wire, [b"".join(mixed)] if mixed else [])
+    assert ended
+    assert [name for name, _ in told].count("Usage") <= 1
+    assert [name for name, _ in told].count("Finished") <= 1
+
+
 _ANY = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 10**12), st.floats(), st.text(max_size=3), COUNTS, COUNTS, COUNTS,
     st.lists(COUNTS, max_size=2), st.dictionaries(st.text(max_size=3), COUNTS, max_size=2),

@@ -53,7 +53,7 @@ class Stage:
             raise BrokenError
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     wire=st.sampled_from(sorted(WIRES)), stream=st.booleans(), place=st.integers(0, 6), at=st.integers(0, 12),
     moment=st.sampled_from(MOMENTS[:-1]), calm=st.lists(st.integers(0, 6), max_size=2),
