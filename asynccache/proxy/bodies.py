@@ -22,6 +22,7 @@ MAX_COMMAS = 400_000
 
 _LONG = re.compile(rb"\d{16}")
 _LONG_INTS = re.compile(rb"(?<![\d.eE+])-?\d{16,}(?![\d.eE])")
+_KEY = re.compile(rb'[ \t\n\r]*"(?:[^"\\]|\\.)*"[ \t\n\r]*:[ \t\n\r]*')
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 _slices = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -102,10 +103,26 @@ def slices(raw: bytes) -> dict[str, msgspec.Raw]:
 
 
 def spliced(raw: bytes, changes: dict[str, bytes]) -> bytes:
-    """The object in *raw* with some members replaced, or added at its end; all others stay byte for byte."""
-    members: list[bytes] = []
-    left = dict(changes)
-    for name, value in _slices(raw).items():
-        members.append(orjson.dumps(name) + b":" + left.pop(name, bytes(value)))
-    members += [orjson.dumps(name) + b":" + value for name, value in left.items()]
-    return b"{" + b",".join(members) + b"}"
+    """The object in *raw* with some members' values replaced, or members added at its end; no other byte changes."""
+    members = _slices(raw)
+    wanted = changes.keys() & members.keys()
+    parts: list[bytes] = []
+    copied, at = 0, raw.find(b"{") + 1
+    for name, value in members.items():  # in their order, each behind its key and colon
+        if not wanted:
+            break
+        key = _KEY.match(raw, at)
+        begin = at if key is None else key.end()
+        end = begin + len(value)
+        if name in wanted:
+            wanted.discard(name)
+            parts += (raw[copied:begin], changes[name])
+            copied = end
+        at = raw.find(b",", end) + 1
+    added = [orjson.dumps(name) + b":" + value for name, value in changes.items() if name not in members]
+    if added:
+        close = raw.rfind(b"}")
+        parts += (raw[copied:close], b"," if members else b"", b",".join(added))
+        copied = close
+    parts.append(raw[copied:])
+    return b"".join(parts)

@@ -35,6 +35,8 @@ _logger = logging.getLogger("asynccache.proxy")
 _METHODS = frozenset(method for method, _ in ROUTES)
 _PATHS = frozenset(path for _, path in ROUTES)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CODINGS = frozenset({"br", "deflate", "gzip", "identity", "zstd"})
+"""What is unpacked where it can be; a body in any other coding would be taken for what it is not."""
 _LAST_WORDS = 3.0  # seconds that answers have to settle once they are cut off
 
 
@@ -155,6 +157,12 @@ class Server:
             writer: Any = call.request.writer
             await writer.write(_CONTINUE)
             writer.output_size = 0
+        coding = call.request.headers.get("content-encoding")
+        if coding is not None and coding.lower() not in _CODINGS:
+            msg = (
+                f"the body's content-encoding {coding[:40]!r} is not known here; send it as gzip, or as it is"
+            )
+            raise APIStatusError(msg, status_code=415, code="unsupported_content_encoding")
         raw = await read_bytes(call.request, call.served.settings.max_body_bytes)
         call.outcome.began = time.perf_counter()
         return await self._called(call, route, raw)

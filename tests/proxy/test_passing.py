@@ -35,23 +35,16 @@ BODY = (
     b'{ "messages" :[{"role":"user",  "content":"h\\u00e9llo \\/ \\ud83c\\udf88" }], "model":"m",\n'
     b'"temperature":1.0,"top_p":1e0,  "logit_bias":{"50256": -100},"seed":9007199254740992 }'
 )
-INNER = (
-    b'"messages":[{"role":"user",  "content":"h\\u00e9llo \\/ \\ud83c\\udf88" }]',
-    b'"temperature":1.0',
-    b'"top_p":1e0',
-    b'"logit_bias":{"50256": -100}',
-    b'"seed":9007199254740992',
-)
 
 
 async def test_members_keep_their_bytes() -> None:
-    """Only the model is replaced; spaces, escapes and numbers inside every other member stay as they were."""
+    """Only the model is replaced; spaces, escapes and numbers stay as they were."""
     async with upstream() as up:
         up.answer(WHOLE)
         async with serving(None, up.config()) as proxy:
             status, _, _ = await post(proxy, "/v1/chat/completions", BODY)
     assert status == 200
-    assert up.bodies == [b"{" + INNER[0] + b',"model":"gpt-4o",' + b",".join(INNER[1:]) + b"}"]
+    assert up.bodies == [BODY.replace(b'"m"', b'"gpt-4o"')]
 
 
 async def test_usage_is_asked_for_on_streams() -> None:
@@ -81,11 +74,7 @@ async def test_messages_keep_their_bytes() -> None:
         async with serving(None, config) as proxy:
             status, answer, _ = await post(proxy, "/v1/messages", body, **{"anthropic-beta": "a,b"})
     assert status == 200
-    assert up.bodies == [
-        body.replace(b'"m"', b'"claude-sonnet-4-5"').replace(
-            b', "max_tokens": 5}', b',"max_tokens":5,"temperature":0.5}'
-        )
-    ]
+    assert up.bodies == [body.replace(b'"m"', b'"claude-sonnet-4-5"')[:-1] + b',"temperature":0.5}']
     assert b"anthropic-beta: a,b\r\n" in up.heads[0]
     assert orjson.loads(answer)["usage"] == {"input_tokens": 3, "output_tokens": 1, "cost": 24e-6}
 
