@@ -124,9 +124,8 @@ class Server:
         except AsyncCacheError as error:
             if not call.outcome.attempt_ids:
                 call.served.activity.refuse(failure_of(error).status)
-            response = _refusal(
-                call, failure_of(error), {**cost_headers(error.usage), **refusal_headers(error)}
-            )
+            more = {**cost_headers(error.usage), **refusal_headers(error), **_allowed(error, path)}
+            response = _refusal(call, failure_of(error), more)
         except TooLarge as error:
             message = f"the body is larger than {error} bytes"
             response = _refusal(call, Failure(status=413, message=message, code="request_too_large"))
@@ -192,6 +191,7 @@ class Server:
         finally:
             if lease is not None:
                 lease.release()
+                call.outcome.also = ()  # it knows the call: a circle would outlive it
             del self.active[task]
             if not self.active:
                 self._quiet.set()
@@ -201,6 +201,13 @@ def _no_route(method: str, path: str) -> APIStatusError:
     if path in _PATHS or method not in _METHODS or any(route_of(other, path)[0] for other in _METHODS):
         return APIStatusError(f"{method[:16]} is not taken here", status_code=405, code="method_not_allowed")
     return APIStatusError("there is nothing here; see /openapi.json", status_code=404, code="not_found")
+
+
+def _allowed(error: AsyncCacheError, path: str) -> dict[str, str]:
+    """The methods that are taken, where another one was asked for."""
+    if error.code != "method_not_allowed":
+        return {}
+    return {"allow": ", ".join(method for method in ("GET", "HEAD", "POST") if route_of(method, path)[0])}
 
 
 def _whole(call: Call, body: bytes, media: str) -> web.Response:

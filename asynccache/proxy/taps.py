@@ -248,7 +248,14 @@ class StreamTap:
             with suppress(anyio.EndOfStream):
                 self._event(rest)
         self._pass_on()
-        self._decoder.flush(self._hear)
+        decoder, self._decoder = (
+            self._decoder,
+            _OVER,
+        )  # it may know our `_hear`: a circle would outlive the answer
+        try:
+            decoder.flush(self._hear)
+        finally:
+            self._emit = _nowhere
 
     def last(self, cost: float | None, *, usage: bool, more: bytes = b"") -> bytes:
         """What was kept for the end."""
@@ -330,7 +337,11 @@ class WholeTap:
             AsyncCacheError: it is an error, or no answer.
         """
         self._emit = emit
-        self._decoder.flush(self._hear)
+        decoder, self._decoder = self._decoder, _OVER  # as above
+        try:
+            decoder.flush(self._hear)
+        finally:
+            self._emit = _nowhere
 
     def last(self, cost: float | None, *, usage: bool = True, more: bytes = b"") -> bytes:  # noqa: ARG002 - for streams
         """The body."""
@@ -363,4 +374,18 @@ def _is_json(text: bytes) -> bool:
 
 
 def _nowhere(_event: Any) -> None:
-    """Before the first piece."""
+    """Before the first piece, and after the last."""
+
+
+@final
+class _Over:
+    """In the place of a decoder that has done its work."""
+
+    def feed(self, item: bytes, emit: Emit[Any], /) -> None:
+        """Nothing comes after the end."""
+
+    def flush(self, emit: Emit[Any], /) -> None:
+        """It was flushed."""
+
+
+_OVER = _Over()

@@ -27,7 +27,6 @@ class Outcome:
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
-        self.request: Request | None = None
         self.attempt_ids: list[str] = []
         self.began = 0.0
         """When the call's last byte had come, by ``time.perf_counter()``."""
@@ -35,10 +34,11 @@ class Outcome:
         self.also: tuple[Recorder, ...] = ()
         """Who else hears of every attempt."""
 
-    def open(self, attempt_id: str, request: Request, /) -> None:
+    def open(self, attempt_id: str, _request: Request, /) -> None:
         """An attempt is about to be sent."""
-        self.attempt_ids.append(attempt_id)
-        self.request = request
+        self.attempt_ids.append(
+            attempt_id
+        )  # not the request, which knows us: a circle would outlive the call
 
     def settle(
         self, _attempt_id: str, usage: Usage, _model: str | None, _error: BaseException | None, /
