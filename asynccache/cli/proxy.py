@@ -193,14 +193,30 @@ class _Running:
             click.echo(f"Warning: {self._warning}", err=True)
         if not served.deployments:
             click.echo("Warning: nothing is served: no model_list, and no provider's key is set", err=True)
+        _tell_limits(self._config)
 
 
 def _tell_page(base: str, served: Served) -> None:
     """Where to look: a link that works once is for who sits at the terminal, not for a log."""
     from asynccache.proxy.looking import link_to_page
 
-    link = link_to_page(served.activity) if served.config.master_key and sys.stderr.isatty() else "/ui"
-    click.echo(f"what goes on: {base}{link}", err=True)
+    link, how = "/ui", ""
+    if served.config.master_key and sys.stderr.isatty():
+        link = link_to_page(served.activity)
+    elif served.gate.ring.is_locked:
+        how = f" (GET {base}/ui/link with the master key gives a link that opens it)"
+    click.echo(f"what goes on: {base}{link}{how}", err=True)
+
+
+def _tell_limits(config: Config) -> None:
+    """What a limit means where several processes share a ledger."""
+    rows = [key.id for key in config.keys if key.rights.rpm or key.rights.tpm or key.rights.concurrency]
+    if rows and (config.settings.ledger or "").startswith("postgres"):
+        click.echo(
+            f"rpm, tpm and concurrency ({', '.join(rows[:5])}{' and others' if len(rows) > 5 else ''}) count in "
+            "each process; budgets count over all that share the ledger",
+            err=True,
+        )
 
 
 def _quiet() -> None:

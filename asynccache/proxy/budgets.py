@@ -80,12 +80,20 @@ class Budgets:
     Args:
         where: the ledger, as `open_ledger` takes it.
         on_keys: called in the thread with all keys of the database, when it has read them.
+        clock: seconds since 1970, by which days and months begin.
 
     Raises:
         ConfigurationError: the database cannot be used.
     """
 
-    def __init__(self, where: str | Path, on_keys: Callable[[Sequence[Key]], object]) -> None:
+    def __init__(
+        self,
+        where: str | Path,
+        on_keys: Callable[[Sequence[Key]], object],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
         self._door: Door = open_door(where, (*BUDGET_TABLES, *KEY_TABLES))
         self._on_keys = on_keys
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -104,8 +112,7 @@ class Budgets:
         rights = key.rights
         assert rights.budget is not None  # noqa: S101 - only keys with one are held to it
         limit, wanted = picodollars(rights.budget), picodollars(amount)
-        now = datetime.now(UTC)
-        span, end = span_of(rights.period, now)
+        span, end = span_of(rights.period, self._now())
         held = Hold(uuid4().hex, wanted)
         try:
             with anyio.fail_after(_DEADLINE):
@@ -119,7 +126,7 @@ class Budgets:
                 ) from error
             raise
         if left is not None:
-            raise _refused(key, wanted, limit, left, end)
+            raise _refused(key, wanted, limit, left, (self._now(), end))
         return held
 
     def settle(self, held: Hold, spent: int) -> None:
@@ -128,7 +135,7 @@ class Budgets:
 
     async def standing(self, key: Key) -> Standing:
         """Where the key's budget stands in this period, everything settled so far included."""
-        span, _ = span_of(key.rights.period, datetime.now(UTC))
+        span, _ = span_of(key.rights.period, self._now())
         return await self._ask(lambda: standing(key.id, span))
 
     async def refresh(self) -> None:
@@ -144,6 +151,9 @@ class Budgets:
         """As `close`, without holding up the event loop."""
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self.close)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
 
     async def _ask(self, work: Callable[[], Script[T]]) -> T:
         loop = asyncio.get_running_loop()
@@ -228,7 +238,10 @@ class Budgets:
         self._door.close()
 
 
-def _refused(key: Key, wanted: int, limit: int, at: Standing, end: datetime) -> BudgetRefusedError:
+def _refused(
+    key: Key, wanted: int, limit: int, at: Standing, span: tuple[datetime, datetime]
+) -> BudgetRefusedError:
+    now, end = span
     left = max(limit - at.spent - at.held, 0)
     moment = end.isoformat().replace("+00:00", "Z")
     in_flight = f" (and {_dollars(at.held)} held for calls in progress)" if at.held else ""
@@ -238,7 +251,7 @@ def _refused(key: Key, wanted: int, limit: int, at: Standing, end: datetime) -> 
         f" budget begins anew at {moment}",
         status_code=402,
         code="budget_exceeded",
-        retry_after=(end - datetime.now(UTC)).total_seconds(),
+        retry_after=(end - now).total_seconds(),
     )
     error.headers = {
         "x-ratelimit-limit-budget": _plain(limit),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,9 @@ _BYTES_PER_TOKEN: Final = 3
 _PER_PART: Final = 4
 """Tokens of a message's frame."""
 _ATTACHED: Final = 4096
-"""Characters without a space from which on a text is a picture or a file, of which tokens are counted otherwise."""
+"""Characters from which on base64 in its usual places is a picture or a file, of which tokens are counted otherwise."""
+_HOLDERS: Final = frozenset({"data", "file_data", "image_url", "url"})
+_ENCODED: Final = re.compile(rf"(?:data:[^,]{{1,200}},)?[A-Za-z0-9+/=_\r\n-]{{{_ATTACHED - 256}}}")
 _PICTURE: Final = 2000
 _ATTACHED_PER_TOKEN: Final = 100
 _OUTPUT: Final = 4096
@@ -34,21 +37,21 @@ _OUTPUT_NAMES: Final = ("max_completion_tokens", "max_tokens", "max_output_token
 
 def prompt_tokens(fields: Mapping[str, Any]) -> int:
     """About how many tokens a request's prompt has, rather too many than too few."""
-    left: list[Any] = [fields]
+    left: list[tuple[str, Any]] = [("", fields)]
     size, parts, attached = 0, 0, 0
     while left:
-        value = left.pop()
+        name, value = left.pop()
         if type(value) is str:
-            if len(value) > _ATTACHED and " " not in value[:_ATTACHED]:
+            if len(value) > _ATTACHED and name in _HOLDERS and _ENCODED.match(value) is not None:
                 attached += max(_PICTURE, len(value) // _ATTACHED_PER_TOKEN)
             else:
                 size += len(value) if value.isascii() else len(value.encode())
         elif is_object(value):
             parts += 1
             size += sum(map(len, value))
-            left.extend(value.values())
+            left.extend(value.items())
         elif is_array(value):
-            left.extend(value)
+            left.extend((name, one) for one in value)
     return size // _BYTES_PER_TOKEN + parts * _PER_PART + attached
 
 

@@ -71,16 +71,14 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 def add_key(key: Key) -> Script[bool]:
     """Keep *key*; False where another has its id."""
-    found = yield Statement(f"SELECT 1 FROM {_TABLE} WHERE key_id = $1", (key.id,))  # noqa: S608 - our own name
-    if found.rows:
-        return False
     rights = msgspec.json.encode(key.rights).decode()
     created = (key.created or datetime.now(UTC)).isoformat(timespec="seconds")
-    yield Statement(
-        f"INSERT INTO {_TABLE} (key_id, digest, rights, created_at) VALUES ($1, $2, $3, $4)",  # noqa: S608 - as above
+    made = yield Statement(
+        f"INSERT INTO {_TABLE} (key_id, digest, rights, created_at) VALUES ($1, $2, $3, $4)"  # noqa: S608 - our own name
+        " ON CONFLICT DO NOTHING",
         (key.id, key.digest.hex(), rights, created),
     )
-    return True
+    return made.changed > 0
 
 
 def revoke_key(key_id: str, now: datetime) -> Script[bool]:

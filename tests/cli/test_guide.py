@@ -103,7 +103,7 @@ def test_every_snippet_runs_and_prints_what_is_shown(tmp_path: Path) -> None:
     assert len(shown) >= 9
     for number, text in shown.items():
         assert masked(printed[number]) == masked(text)
-    secret = (folder / "intern.key").read_text().strip()
+    secret = (folder / "team-b.key").read_text().strip()
     assert re.fullmatch(r"ac-[\w-]{43}", secret)
     for name in ("proxy.log", "audit.jsonl"):
         assert secret not in (folder / name).read_text()

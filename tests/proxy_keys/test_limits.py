@@ -151,7 +151,14 @@ def test_estimates() -> None:
     assert 1000 < told < 2000  # about 1000 by OpenAI's tokenizer
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 1_000_000}}
     assert 2000 <= prompt_tokens({"messages": [{"role": "user", "content": [picture]}]}) < 20_000
-    assert prompt_tokens({"messages": [{"content": "汉" * 100}]}) >= 100
+    for wrapped in ("A" * 1_000_000, ("A" * 76 + "\n") * 13_000):
+        document = {"type": "document", "source": {"type": "base64", "data": wrapped}}
+        assert 2000 <= prompt_tokens({"messages": [{"role": "user", "content": [document]}]}) < 20_000
+    for text, least in (("汉" * 100, 100), ("汉" * 10_000, 10_000), ("x" * 90_000, 30_000)):
+        assert prompt_tokens({"messages": [{"content": text}]}) >= least
+        assert prompt_tokens({"input": [text], "tools": [{"text": text}]}) >= 2 * least
+    plain = {"type": "document", "source": {"type": "text", "data": "汉" * 10_000}}
+    assert prompt_tokens({"messages": [{"content": [plain]}]}) >= 10_000
     assert said_output({"max_tokens": 5, "max_completion_tokens": 9, "n": 3}) == 27
     assert said_output({"max_output_tokens": 4}) == 4
     assert said_output({"max_tokens": -5}) == 0
