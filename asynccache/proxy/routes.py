@@ -117,7 +117,13 @@ ROUTES: dict[tuple[str, str], Route] = {
 
 
 def route_of(method: str, path: str) -> tuple[Route | None, str | None]:
-    """The route at an address, and the name that stands in the address where one does; a name may hold slashes."""
+    """The route at an address, and the name that stands in the address where one does; a name may hold slashes.
+
+    HEAD asks as GET does, but not for what a look changes: a link that works once.
+    """
+    if method == "HEAD":
+        found, name = route_of("GET", path)
+        return (found, name) if found is not None and found.look is None else (None, None)
     found = ROUTES.get((method, path))
     if found is not None:
         return found, None
