@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# (chunks, events per write, pause in µs, rounds of the light clients, rounds of the others)
+# (chunks, events per write, pause in µs, rounds of the light clients, rounds of the others); see `upstream`
 STREAMS = (
+    (2000, "16x1", 0, 15, 3),
     (2000, 16, 150, 15, 3),
     (200, 16, 150, 15, 3),
     (2000, 16, 0, 15, 3),
@@ -155,7 +156,7 @@ class Suite:
             return None
         return answer
 
-    def _base(self, wire: str, chunks: int, per: int, pause: int) -> str:
+    def _base(self, wire: str, chunks: int, per: int | str, pause: int) -> str:
         return f"{self._address}/{wire}/{chunks}/{per}/{pause}"
 
     def _streams(self, workers: dict[str, Process]) -> dict[str, Any]:

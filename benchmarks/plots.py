@@ -73,10 +73,10 @@ def lines(title: str, series: Mapping[str, Mapping[float, float]], across: str, 
 def write_plots(measured: Mapping[str, Any], folder: Path) -> None:
     """The plots that RESULTS.md shows."""
     titles = {
-        "openai/2000/16/150": "CPU per streamed chunk, OpenAI, 16 events a read",
+        "openai/2000/16x1/0": "CPU per streamed chunk, OpenAI, 16 events a write",
         "openai/2000/1/150": "CPU per streamed chunk, OpenAI, one event a packet",
-        "anthropic/2000/16/150": "CPU per streamed chunk, Anthropic, 16 events a read",
-        "converse/2000/16/150": "CPU per streamed chunk, ConverseStream, 16 events a read",
+        "anthropic/2000/16x1/0": "CPU per streamed chunk, Anthropic, 16 events a write",
+        "converse/2000/16x1/0": "CPU per streamed chunk, ConverseStream, 16 events a write",
     }
     for number, (setting, title) in enumerate(titles.items(), 1):
         figures = measured["streams"].get(setting, {})

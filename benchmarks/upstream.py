@@ -1,9 +1,10 @@
 """A provider much faster than any client: pre-built bytes from a process of its own.
 
 ``python -m benchmarks.upstream`` prints its port and serves until its standard input ends. The path
-says what is wanted: ``/<wire>/<chunks>/<events per write>/<pause in microseconds>/…``. A pause lets every
-write arrive as a read of its own; without one the kernel may join them. A request that does not ask for a
-stream is answered in one body.
+says what is wanted: ``/<wire>/<chunks>/<events per write>/<pause>/…``. Each write is one HTTP chunk; of ``16x1``
+events each is an HTTP chunk of its own, and 16 of them go into a write. A pause in microseconds lets every write
+arrive as a read of its own; without one the kernel may join them. A request that does not ask for a stream is
+answered in one body.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Upstream(asyncio.Protocol):
         if path.endswith("converse-stream") or b'"stream":true' in body.replace(b" ", b""):
             kind = STREAM_TYPE.get(wire, b"text/event-stream")
             self._transport.write(_OK + b"content-type: %b\r\ntransfer-encoding: chunked\r\n\r\n" % kind)
-            parts = writes(wire, int(chunks), int(per_write))
+            parts = writes(wire, int(chunks), per_write)
             if pause == "0":
                 for part in parts:
                     self._transport.write(part)

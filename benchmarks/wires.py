@@ -174,11 +174,18 @@ STREAM_TYPE = {"converse": b"application/vnd.amazon.eventstream"}
 
 
 @lru_cache(maxsize=64)
-def writes(wire: str, chunks: int, per_write: int) -> list[bytes]:
-    """A stream as HTTP chunks of *per_write* events, each to be written by itself."""
+def writes(wire: str, chunks: int, per_write: int | str) -> list[bytes]:
+    """A stream as what is to be written at once: *per_write* events in one HTTP chunk, each in its own for ``16x1``."""
+    size, apart, _ = str(per_write).partition("x")
     events = STREAMS[wire](chunks)
-    joined = [b"".join(events[start : start + per_write]) for start in range(0, len(events), per_write)]
-    return [b"%x\r\n%b\r\n" % (len(part), part) for part in joined]
+    if apart:
+        events = [_http_chunk(event) for event in events]
+    joined = [b"".join(events[start : start + int(size)]) for start in range(0, len(events), int(size))]
+    return joined if apart else [_http_chunk(part) for part in joined]
+
+
+def _http_chunk(part: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(part), part)
 
 
 def _whole_openai() -> object:
