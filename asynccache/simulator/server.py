@@ -134,9 +134,12 @@ class Simulator:
                 return await self._answer(wire, aside, request, record)
             except Refusal as refusal:
                 return await self._refuse(wire, request, record, refusal)
-            except (asyncio.CancelledError, ConnectionResetError):
+            except asyncio.CancelledError:
                 closed(record, "client" if self._runner is not None else "shutdown")
                 raise
+            except ConnectionResetError:  # between two words, before the handler was cancelled
+                closed(record, "client" if self._runner is not None else "shutdown")
+                return web.Response()  # to nobody: raised, it would be an error on the server's log
 
         return handle
 

@@ -27,9 +27,12 @@ async def rows_are_attempts(calls: int, path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_six_hundred_calls(tmp_path: Path) -> None:
+async def test_six_hundred_calls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """600 calls over five wires, 10 % faults, 10 % cancelled, a ledger: no row is missing, none is double."""
     await rows_are_attempts(600, tmp_path / "ledger.db")
+    assert "aiohttp.server" not in {
+        record.name for record in caplog.records
+    }  # callers who leave are no errors
 
 
 @pytest.mark.slow
