@@ -14,8 +14,9 @@ import orjson
 import pytest
 from aiohttp import web
 from blockbuster import blockbuster_ctx
+from msgspec.structs import replace
 
-from asynccache.client import Client
+from asynccache.client import Client, default_stages
 from asynccache.errors import (
     APITimeoutError,
     AuthenticationError,
@@ -23,9 +24,13 @@ from asynccache.errors import (
     InvalidRequestError,
     MissingCredentialsError,
 )
+from asynccache.events import Event
+from asynccache.pipeline import CallNext
 from asynccache.providers.bedrock.credentials import Keys
 from asynccache.providers.bedrock.signing import Scope, own_signature
+from asynccache.request import Request
 from asynccache.secret import Secret
+from asynccache.stream import Stream
 from tests.bedrock.answers import chunk, event
 from tests.bedrock.test_answers import CLAUDE_EVENTS
 from tests.bedrock.test_credentials import aws_home, process_profile, secrets
@@ -165,6 +170,7 @@ async def test_session_tokens_are_signed(aws: Aws) -> None:
 async def test_bearer_keys_go_as_they_are(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     """`api_key=` and `AWS_BEARER_TOKEN_BEDROCK` are sent as bearers, unsigned; neither needs a region here."""
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "from-env")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", aws.base)
     async with Client() as client:
         await client.acompletion(f"bedrock/{MODEL}", HI)
@@ -276,6 +282,27 @@ async def test_caller_headers_are_signed(aws: Aws) -> None:
     (seen,) = aws.seen
     assert "x-amzn-bedrock-trace" in seen.headers["authorization"]
     assert seen.is_signed_by(Keys(Secret("AKIDEXAMPLE"), Secret("secret/KEY+1")), "r1")
+
+
+async def test_a_credential_given_for_another_provider_stays_behind(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a stage asks Bedrock instead, the caller's header with a key does not go along; other headers do."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret/KEY+1")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", aws.base)
+
+    async def elsewhere(request: Request, call_next: CallNext) -> Stream[Event]:
+        return await call_next(replace(request, model=f"bedrock/{MODEL}"))
+
+    async with Client(stages=[elsewhere, *default_stages()]) as client:
+        await client.acompletion(
+            "openai/gpt-4o", HI, api_key="sk-of-openai", extra_headers={"x-api-key": "theirs", "x-note": "n"}
+        )
+    (seen,) = aws.seen
+    assert "x-api-key" not in seen.headers
+    assert seen.headers["x-note"] == "n"
 
 
 async def test_invoke_says_the_rest_in_headers(aws: Aws) -> None:

@@ -14,6 +14,7 @@ import anyio.to_thread
 import msgspec
 
 from asynccache.errors import APITimeoutError, AsyncCacheError, InvalidRequestError
+from asynccache.providers.access import caller_headers
 from asynccache.providers.base import CacheRules, HttpCall, json_body
 from asynccache.providers.bedrock.answer import AnswerDecoder
 from asynccache.providers.bedrock.credentials import Bearer, address_of, ask, in_region, region_of, told_auth
@@ -86,7 +87,7 @@ class Bedrock:
             return self._encode(request, read_model(request.model_id))
 
     def _encode(self, request: Request, model: BedrockModel) -> HttpCall:
-        headers = {name.lower(): value for name, value in request.extra_headers.items()}
+        headers = {name.lower(): value for name, value in caller_headers(request).items()}
         request = msgspec.structs.replace(request, extra_headers=headers)
         headers = {
             name: value for name, value in headers.items() if name != "anthropic-beta"
