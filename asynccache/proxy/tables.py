@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from asynccache.proxy.activity import Attempt, Failed
     from asynccache.proxy.page import Asked
+    from asynccache.proxy.sums import Sums
     from asynccache.proxy.view import Row
 
 __all__ = ["failed_table", "live_table", "row_table"]
@@ -77,9 +78,16 @@ def _line(name: str, row: Row, what: str, asked: Asked) -> Markup:
             class_="spark-cell wide",
         ),
         el("td", count(sums.output), class_="num wide"),
-        el("td", dollars(sums.cost), class_="num"),
+        el("td", _cost(sums), class_="num"),
         el("td", dollars(sums.saved), class_="num good" if sums.saved > 0 else "num"),
     )
+
+
+def _cost(sums: Sums) -> Markup:
+    """What the priced ones cost; no zero where nobody knows the price of any."""
+    if sums.unpriced and not sums.cost:
+        return el("data", "\u2013", value=0, title="not known", class_="zero")
+    return dollars(sums.cost)
 
 
 def live_table(live: Sequence[Attempt], now: float) -> Markup:

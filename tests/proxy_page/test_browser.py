@@ -69,17 +69,18 @@ async def a_day(server: Server, sim: Simulator) -> None:
     activity.clock = lambda: now[0]
     activity.began = now[0]
     teams = list(TEAMS.values())
+    many = 4 if os.environ.get("ASYNCCACHE_SCREENSHOTS") else 1  # pictures are of a busier day
     for step in range(96):
         now[0] = NOW - 86_000 + step * 860
         sim.clock.advance("14m")
         busy = 1 + 3 * abs((step + 30) % 96 - 48) / 48
         traffic = Traffic(server, list(TARGETS), step, key=dice.choice(teams))
-        await traffic.run(int(busy + dice.random() * 2), at_once=1, leaves=False, faults=0)
+        await traffic.run(int(busy + dice.random() * 2) * many, at_once=1, leaves=False, faults=0)
     for step in range(40):
         now[0] = NOW - 3500 + step * 85
         sim.clock.advance("1m")
         traffic = Traffic(server, list(TARGETS), 1000 + step, key=dice.choice(teams))
-        await traffic.run(3, at_once=1, leaves=False, faults=0)
+        await traffic.run(2 + many, at_once=1, leaves=False, faults=0)
         if step % 9 == 4:
             async with aiohttp.ClientSession(headers={"x-api-key": teams[0]}) as session:
                 scenario = {"status": 429} if step % 2 else {"cut_after_events": 3}

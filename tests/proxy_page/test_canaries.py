@@ -24,9 +24,7 @@ from tests.proxy.process import running
 from tests.proxy.serving import KEY
 from tests.proxy.upstream import DONE, STREAM, WHOLE, Upstream, upstream
 from tests.proxy_keys.guarded import Guarded, guarded, make_key
-from tests.proxy_page.test_traces import exporter, exporting, ours
-
-__all__ = ["exporter", "exporting"]
+from tests.proxy_page.test_traces import ours
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("tracer provider")]
 

@@ -9,9 +9,7 @@ import pytest
 
 pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk is not installed")
 
-from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from asynccache.simulator import Simulator
@@ -22,21 +20,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("tracer provider")]
 CANARY = "canary-20c4"
 MESSAGES: Any = [{"role": "user", "content": f"{CANARY} " * 1500}]
 TRACE_ID, PARENT_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-
-
-@pytest.fixture(scope="session")
-def exporting() -> InMemorySpanExporter:
-    """What the process's own provider exports; a process has one for all its life."""
-    provider, made = TracerProvider(), InMemorySpanExporter()
-    provider.add_span_processor(SimpleSpanProcessor(made))
-    trace.set_tracer_provider(provider)
-    return made
-
-
-@pytest.fixture
-def exporter(exporting: InMemorySpanExporter) -> InMemorySpanExporter:
-    exporting.clear()
-    return exporting
 
 
 def ours(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
