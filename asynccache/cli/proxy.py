@@ -115,8 +115,8 @@ class _Running:
                 self._tell(server.served)
                 where = f"[{self.host}]" if ":" in self.host else self.host
                 self._gate.note("start", self._config, address=f"{where}:{server.port}")
-                click.echo(f"listening on http://{where}:{server.port}", err=True)
-                _tell_page(f"http://{where}:{server.port}", server.served)
+                click.echo(f"listening on {server.scheme}://{where}:{server.port}", err=True)
+                _tell_page(f"{server.scheme}://{where}:{server.port}", server.served)
                 async for number in signals:
                     if number != signal.SIGHUP:
                         break

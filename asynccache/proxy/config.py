@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Config", "ConfigError", "Model", "Settings", "keep_fixed", "parse_config", "read_config"]
 
 MASTER_KEY_VARIABLES = ("ASYNCCACHE_MASTER_KEY", "LITELLM_MASTER_KEY")
-_FIXED = ("ledger", "audit", "header_seconds", "idle_seconds")
+_FIXED = ("ledger", "audit", "header_seconds", "idle_seconds", "tls_certificate", "tls_key")
 """Settings of what is opened once: the database, the log, the listener."""
 
 
@@ -62,6 +62,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether spans tell cache writes and cost also by the names that Langfuse, Datadog and Sentry read."""
     audit: str | None = None
     """A file that is told who came in and who did not; None keeps none."""
+    tls_certificate: str | None = None
+    """A PEM file with the listener's certificate and those that vouch for it; None listens without TLS."""
+    tls_key: str | None = None
+    """The PEM file with its key, where the certificate's holds none."""
 
 
 @final

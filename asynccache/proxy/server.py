@@ -20,6 +20,7 @@ from asynccache.proxy.looking import check_looker, holds_pass
 from asynccache.proxy.routes import ROUTES, Route, route_of
 from asynccache.proxy.speaking import Call
 from asynccache.proxy.telling import cost_headers, id_headers
+from asynccache.proxy.tls import tls_context
 from asynccache.proxy.tracing import below_caller
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Server:
     def __init__(self, served: Served) -> None:
         self.served = served
         self.port = 0
+        self.scheme = "http"
+        """How it is spoken to: https where the configuration names a certificate."""
         self._former: list[Served] = []
         self._stopping = False
         self.active: dict[asyncio.Task[Any], Call] = {}
@@ -64,11 +67,18 @@ class Server:
         """Listen; a port of 0 takes any that is free.
 
         Raises:
+            ConfigError: its certificate cannot be used.
             OSError: the address is not to be had.
         """
         loop = asyncio.get_running_loop()
-        self._listener = Listener(self._handle, self.served.settings)
-        self._server = await loop.create_server(self._listener, host, port, backlog=1024)
+        settings = self.served.settings
+        tls = tls_context(settings)
+        patience = None if tls is None else settings.header_seconds  # for a handshake, as for a head
+        self._listener = Listener(self._handle, settings)
+        self._server = await loop.create_server(
+            self._listener, host, port, backlog=1024, ssl=tls, ssl_handshake_timeout=patience
+        )
+        self.scheme = "http" if tls is None else "https"
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -56,7 +56,7 @@ def running(
         )
     proxy = Running(process, log)
     try:
-        proxy.url = proxy.wait_for(r"(?<=listening on )http://\S+")
+        proxy.url = proxy.wait_for(r"(?<=listening on )https?://\S+")
         yield proxy
     finally:
         if process.poll() is None:
