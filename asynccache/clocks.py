@@ -59,7 +59,7 @@ class Watch:
     """
 
     __slots__ = (
-        "_cancelling", "_deadline", "_limit", "_loop", "_task", "_timeout", "_timer", "end", "reached", "since",
+        "_cancelling", "_deadline", "_idle", "_limit", "_loop", "_task", "_timeout", "_timer", "end", "reached", "since",
         "time", "waited",
     )  # fmt: skip
 
@@ -68,10 +68,11 @@ class Watch:
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._limit: tuple[TimeoutPhase, float | None] = ("first_event", timeout.first_event)
+        self._idle: tuple[TimeoutPhase, float | None] = ("idle", timeout.idle)
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._timer: asyncio.TimerHandle | None = None
-        self.time = self._loop.time
+        self.time = time.monotonic  # not the loop's, which is a Python function around it
         self.waited = 0.0
         """Seconds waited since the last meaningful event, without the wait in progress."""
         self.since: float | None = self.time()
@@ -100,7 +101,7 @@ class Watch:
     def touch(self) -> None:
         """A meaningful event came: the idle clock starts anew."""
         self.waited = 0.0
-        self._limit = ("idle", self._timeout.idle)
+        self._limit = self._idle
         if self.since is not None:
             self.since = self.time()
 
