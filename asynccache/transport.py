@@ -142,18 +142,16 @@ class Transport:
             return
         session: Any = self._session
         loop: Any = self._loop
-        warnings.warn(
-            "a Client was dropped without aclose(); use `async with`", ResourceWarning, stacklevel=2
-        )
         connector = session.connector
         session.detach()  # it would complain on the log
         close = getattr(connector, "_close", None)  # the public way is to be awaited
-        if close is None:
-            return
-        if loop.is_closed():
+        if close is not None and loop.is_closed():
             close()
-        else:
+        elif close is not None:
             loop.call_soon_threadsafe(close)
+        warnings.warn(
+            "a Client was dropped without aclose(); use `async with`", ResourceWarning, stacklevel=2
+        )
 
     def _leave_to_parent(self) -> bool:
         """In a forked child: let go of the parent's connections without touching them; whether it was one."""

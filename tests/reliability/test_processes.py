@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN = """
 import asyncio, gc, os, sys, threading, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads, from Python 3.12 on
 import asynccache
 from asynccache import Client, acompletion, completion
 BASE = sys.argv[1]
@@ -167,3 +168,21 @@ asyncio.run(main())
 print("over")
 """
     assert await run(program, faults) == "over"
+
+
+async def test_client_dropped_unclosed(faults: Faults) -> None:
+    """A client that nobody closed, whose loop runs on, closes its connections when it goes, and is called that."""
+    program = """
+async def main():
+    client = Client(max_retries=0)
+    await client.acompletion(**asked())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del client
+        gc.collect()
+    print([str(warning.message) for warning in caught])
+    await asyncio.sleep(0.2)
+asyncio.run(main())
+"""
+    assert "dropped without aclose()" in await run(program, faults)
+    assert not faults.open
