@@ -118,17 +118,19 @@ class Bedrock:
     async def _authorize(self, call: HttpCall, request: Request) -> HttpCall:
         asked = ask(request)
         memory = self._memories.here()
-        chain = memory.chain(asked.profile)
-        left = None if request.deadline is None else max(request.deadline - monotonic(), 0.0)
-        try:
-            with anyio.fail_after(left):
-                auth = told_auth(asked, os.environ) or await chain.keys()
-                region = region_of(asked, read_model(request.model_id).id, os.environ)
-                if region is None and (type(auth) is not Bearer or "{region}" in call.url):
-                    region = await chain.region()
-        except TimeoutError:
-            msg = "botocore's chain had no AWS credentials in time (timeout 'total')"
-            raise APITimeoutError(msg, phase="total") from None
+        auth = told_auth(asked, os.environ)
+        region = region_of(asked, read_model(request.model_id).id, os.environ)
+        unknown_region = region is None and (type(auth) is not Bearer or "{region}" in call.url)
+        if auth is None or unknown_region:  # the chain's own waits are worth a timer, what was told is not
+            chain = memory.chain(asked.profile)
+            left = None if request.deadline is None else max(request.deadline - monotonic(), 0.0)
+            try:
+                with anyio.fail_after(left):
+                    auth = auth or await chain.keys()
+                    region = await chain.region() if unknown_region else region
+            except TimeoutError:
+                msg = "botocore's chain had no AWS credentials in time (timeout 'total')"
+                raise APITimeoutError(msg, phase="total") from None
         url = call.url if region is None else in_region(call.url, region)
         if type(auth) is Bearer:
             headers = {**call.headers, "authorization": f"Bearer {auth.token.reveal()}"}
