@@ -1,4 +1,4 @@
-"""docs/proxy.md is true: its snippets run one after the other, as a reader would run them, and print what it shows."""
+"""The pages on the proxy are true: their snippets run as a reader would run them, and print what is shown."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ from typing import NamedTuple
 import msgspec
 import pytest
 import yaml
+from anyio.from_thread import start_blocking_portal
 
 from asynccache.cli.group import COMMANDS
 from asynccache.proxy.config import Settings
+from asynccache.testing import environment as simulated
+from asynccache.testing import simulator
 
 from .command import ROOT, environment, run
 
 GUIDE = (ROOT / "docs" / "proxy.md").read_text(encoding="utf-8")
+WATCHING = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
+AWAITING = """
+import ast, asyncio, sys
+code = compile(sys.stdin.read(), "snippet", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+asyncio.run(eval(code, {}))
+"""
 SHIM = f"""#!/bin/sh
 exec '{sys.executable}' -W error -c 'from asynccache.cli import main; main()' "$@"
 """
@@ -128,6 +137,26 @@ def test_all_settings_are_shown_with_their_defaults() -> None:
     told = yaml.safe_load(files()["settings.yaml"])["asynccache_settings"]
     assert told.pop("keys") == []
     assert told == msgspec.to_builtins(Settings())
+
+
+def test_what_the_page_on_watching_shows(tmp_path: Path) -> None:
+    """Its program runs against the simulator, and its settings pass `asynccache proxy --check`."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(simulator()) as sim:
+        [program] = re.findall(r"^```python\n(.*?)^```$", WATCHING, re.MULTILINE | re.DOTALL)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", AWAITING],
+            input=program,
+            env=environment(**simulated(sim)),
+            capture_output=True,
+            encoding="utf-8",
+            timeout=30,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "caller ──► trace_calls ──► retry" in done.stdout
+    [settings] = re.findall(r"^```yaml\n(.*?)^```$", WATCHING, re.MULTILINE | re.DOTALL)
+    (tmp_path / "c.yaml").write_text(settings)
+    assert run("proxy", "--config", str(tmp_path / "c.yaml"), "--check").returncode == 0
 
 
 def test_its_commands_and_links_exist() -> None:

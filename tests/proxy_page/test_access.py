@@ -15,6 +15,7 @@ pytest.importorskip("prometheus_client", reason="prometheus-client is not instal
 
 from asynccache.proxy.activity import MOST_SERIES, Activity, Label
 from asynccache.proxy.passes import IDLE_SECONDS, LINK_SECONDS, LONGEST_SECONDS, Passes
+from asynccache.proxy.routes import ROUTES
 from asynccache.simulator import Simulator
 from asynccache.usage.ledger import open_ledger
 from tests.proxy.serving import KEY, MODELS, ai, served, serving, url
@@ -138,6 +139,38 @@ async def test_without_a_key_pages_of_others_may_not_look(sim: Simulator) -> Non
         assert (await get(server, "/ui"))[0] == 200
         assert (await get(server, "/ui", {"host": "rebound.evil.example"}))[0] == 403
         assert (await get(server, "/ui", {"origin": "https://evil.example"}))[0] == 403
+
+
+NAMES = {
+    "rebound.evil.example": 403,
+    "rebound.evil.example:4000": 403,
+    "127.0.0.1.evil.example": 403,
+    "localhost.evil.example": 403,
+    "10.0.0.7": 403,
+    "[fe80::1]:80": 403,
+    "2130706433": 403,
+    "127.0.0.1": 200,
+    "127.0.0.1:4000": 200,
+    "localhost": 200,
+    "proxy.localhost:4000": 200,
+    "[::1]:4000": 200,
+}
+
+
+async def test_no_name_that_was_rebound_reaches_anything(sim: Simulator) -> None:
+    """Every route but the open one, and addresses that are none, looks at the name that it is asked by."""
+    async with serving(sim, key=False) as server, aiohttp.ClientSession() as session:
+        for (method, path), route in {**ROUTES, ("GET", "/nowhere"): None}.items():
+            for name, status in NAMES.items():
+                if route is not None and route.body is not None and status == 200:
+                    continue
+                sent = {"headers": {"host": name}, "data": b"{}" if method == "POST" else None}
+                async with session.request(method, url(server, path), **sent) as answer:
+                    expected = 200 if route is not None and route.open else status
+                    if (route is None or "{" in path) and status == 200:
+                        expected = 404
+                    assert answer.status == expected, (method, path, name)
+    assert sim.log == []
 
 
 HOSTILE = [
