@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from asynccache.errors import InvalidRequestError, UnknownProviderError
+from asynccache.mapped import Mapped
 from asynccache.providers.registry import get, names
-from asynccache.reply import Mapped
 from asynccache.request import Access, Request, Timeout
 from asynccache.secret import Secret
 from asynccache.shapes import is_array, is_object

@@ -5,10 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, final
 
-import msgspec
-import orjson
-
-from asynccache.shapes import is_array
+from asynccache.mapped import Mapped
 
 __all__ = [
     "CacheCreation",
@@ -36,49 +33,6 @@ __all__ = [
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 UsageSource: TypeAlias = Literal["provider", "partial", "estimated", "missing", "invalid"]
-
-
-class Mapped(msgspec.Struct, frozen=True):
-    """A Struct that also reads like the dict it becomes: ``x["name"]``, ``"name" in x``, ``x.get("name")``."""
-
-    def __getitem__(self, name: str) -> Any:
-        if name in self.__struct_fields__:
-            return getattr(self, name)
-        raise KeyError(name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.__struct_fields__ and getattr(self, str(name)) is not None
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value of field *name*, or *default* when there is no such field or it is None."""
-        value = getattr(self, name) if name in self.__struct_fields__ else None
-        return default if value is None else value
-
-    def keys(self) -> tuple[str, ...]:
-        """The names of all fields."""
-        return self.__struct_fields__
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers and strings, None where a field is not known."""
-        plain: dict[str, Any] = {
-            name: _plain(getattr(self, name)) for name in self.__struct_fields__ if name not in _INTERNAL
-        }
-        return plain
-
-    def to_json(self) -> str:
-        """The JSON text of `to_dict`."""
-        return orjson.dumps(self.to_dict()).decode()
-
-
-_INTERNAL = frozenset({"raw", "cost_details", "cache_report"})
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapped):
-        return value.to_dict()
-    if is_array(value):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _without_native(choice: dict[str, Any]) -> dict[str, Any]:
@@ -210,7 +164,7 @@ class Cost(Mapped, frozen=True, kw_only=True):
     uncached_input: Decimal | None = None
     cache_read: Decimal | None = None
     cache_write: Decimal | None = None
-    cache_write_by_lifetime: dict[str, Decimal] = {}
+    cache_write_by_lifetime: dict[str, Decimal] = {}  # noqa: RUF012 - a Struct makes each its own
     """The parts of ``cache_write``, by lifetime (``"5m"``, ``"30m"``, ``"1h"``, ``"12h"``)."""
     output: Decimal | None = None
     other: Decimal | None = None
@@ -342,7 +296,7 @@ class Completion(Mapped, frozen=True, kw_only=True):
     object: Literal["chat.completion"] = "chat.completion"
     created: int = 0
     model: str = ""
-    choices: list[Choice] = []
+    choices: list[Choice] = []  # noqa: RUF012 - as above
     usage: Usage = Usage()
     service_tier: str | None = None
     system_fingerprint: str | None = None

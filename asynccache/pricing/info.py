@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from asynccache.mapped import Mapped
 from asynccache.pricing.rates import SCALE, Asked, UnitRates, unit_rates
-from asynccache.reply import Mapped
 
 if TYPE_CHECKING:
     from asynccache.pricing.catalogue import Match
