@@ -91,8 +91,9 @@ _BREAKPOINTS = CacheRules(
     params=_CACHE_PARAMS | {_BREAKPOINT},
 )
 
-# What a message may hold beyond OpenAI's format: facts of a reply of ours that only other providers take back.
-_NOT_SENT = frozenset({"reasoning_content", "thinking_blocks", "provider_blocks", "citations"})
+# What an answer, the model's or a tool's, may hold beyond OpenAI's format: only other providers take it back.
+_ANSWERS = frozenset({"assistant", "tool"})
+_NOT_SENT = frozenset({"reasoning_content", "thinking_blocks", "provider_blocks", "citations", "is_error"})
 
 
 @final
@@ -234,7 +235,7 @@ class OpenAIChat(msgspec.Struct, frozen=True):
         messages: list[Any] | None = None
         hidden = _NOT_SENT - {"reasoning_content"} if self.profile.replays_reasoning else _NOT_SENT
         for position, message in enumerate(request.messages):
-            if message.get("role") == "assistant" and not hidden.isdisjoint(message):
+            if message.get("role") in _ANSWERS and not hidden.isdisjoint(message):
                 messages = messages or list(request.messages)
                 messages[position] = {name: value for name, value in message.items() if name not in hidden}
         for mark in request.marks:

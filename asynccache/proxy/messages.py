@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 
 from asynccache.pricing.estimate import estimated_usage
+from asynccache.providers.openai import OpenAIChat
 from asynccache.proxy.chat import asked_model, is_streamed
 from asynccache.proxy.fields import check_fields
 from asynccache.proxy.messages_in import arguments_of
@@ -44,7 +45,10 @@ async def messages(call: Call, body: Body) -> web.StreamResponse:
         order = served.order(call.id, number, deployment, call.outcome, deadline)
         if not messages_pass(deployment, body):
             passed[0] = None
-            arguments = arguments_of(fields, claude="claude" in deployment.model_for(name))
+            plain = isinstance(deployment.provider, OpenAIChat)
+            arguments = arguments_of(
+                fields, claude="claude" in deployment.model_for(name), plain_results=plain
+            )
             return await deployment.translate(name, arguments, order, stream=stream)
         request = deployment.plain_request(name, order, stream=stream, params={})
         stage = passed[0] = TapStage(deployment.provider.decoder, MESSAGES)

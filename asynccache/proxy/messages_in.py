@@ -22,12 +22,14 @@ _EFFORTS = ((4096, "low"), (12_288, "medium"))
 _MARK = "cache_control"
 
 
-def arguments_of(fields: Mapping[str, Any], *, claude: bool) -> dict[str, Any]:
+def arguments_of(fields: Mapping[str, Any], *, claude: bool, plain_results: bool = False) -> dict[str, Any]:
     """*fields* as `acompletion` takes them.
 
     Args:
         fields: the body, checked.
         claude: whether a Claude answers, which takes its own words for thinking.
+        plain_results: whether tools' results can be text alone, as in OpenAI's chat format; pictures and files
+            then stand in the user's message behind them.
 
     Raises:
         InvalidRequestError: it is not of Anthropic's format.
@@ -39,7 +41,7 @@ def arguments_of(fields: Mapping[str, Any], *, claude: bool) -> dict[str, Any]:
         msg = "messages is missing; it is a list of at least one message"
         raise InvalidRequestError(msg)
     for place, message in enumerate(told):
-        messages += _message(message, place)
+        messages += _message(message, place, plain_results)
     arguments["messages"] = messages
     if fields.get("tools"):
         arguments["tools"] = _tools(fields["tools"])
@@ -67,7 +69,7 @@ def _system(system: Any) -> list[dict[str, Any]]:
     return [{"role": "system", "content": [dict(part) for part in system]}]
 
 
-def _message(message: Any, place: int) -> list[dict[str, Any]]:
+def _message(message: Any, place: int, plain_results: bool) -> list[dict[str, Any]]:
     role = message.get("role") if is_object(message) else None
     if not isinstance(role, str) or role not in {"user", "assistant", "system"}:
         msg = f"messages[{place}].role={role!r:.40} is none of 'user', 'assistant' and 'system'"
@@ -78,21 +80,39 @@ def _message(message: Any, place: int) -> list[dict[str, Any]]:
     if not is_array(content) or not all(is_object(block) for block in content):
         msg = f"messages[{place}].content is neither a text nor a list of blocks"
         raise InvalidRequestError(msg)
-    return [_assistant(content)] if role == "assistant" else _user(content, role)
+    return [_assistant(content)] if role == "assistant" else _user(content, role, plain_results)
 
 
-def _user(blocks: Any, role: str) -> list[dict[str, Any]]:
+def _user(blocks: Any, role: str, plain_results: bool) -> list[dict[str, Any]]:
     """Results stand for themselves, everything else is one message behind them."""
     made: list[dict[str, Any]] = []
     parts: list[Any] = []
+    attached: list[Any] = []
     for block in blocks:
         if block.get("type") == "tool_result":
-            made.append(_result(block))
+            result = _result(block)
+            made.append(result)
+            if plain_results:
+                attached += _detached(result)
         else:
             parts.append(_part(block))
-    if parts:
-        made.append({"role": role, "content": parts})
+    if attached or parts:
+        made.append({"role": role, "content": attached + parts})
     return made
+
+
+def _detached(result: dict[str, Any]) -> list[Any]:
+    """What *result* holds beyond text, behind a line that says whose it is; the text alone is left to it."""
+    content: Any = result["content"]
+    if not is_array(content):
+        return []
+    others = [part for part in content if part.get("type") != "text"]
+    if not others:
+        return []
+    name = f"the result of {result['tool_call_id']}"
+    texts = [part for part in content if part.get("type") == "text"]
+    result["content"] = texts or "It is attached to the next message."
+    return [{"type": "text", "text": f"This belongs to {name}:"}, *others]
 
 
 def _result(block: Mapping[str, Any]) -> dict[str, Any]:
