@@ -136,7 +136,7 @@ ROWS: dict[int, Row] = {
     # G. the caller
     81: Row("break", "the connection closes with the last reference, with a `ResourceWarning`; under `async with` at once", ("test_leaving.py::test_leaving_after_some_chunks", f"{MACHINE}::Calls")),
     82: Row("aclose, twice, from another task", "both ends are there at once, one row", (f"{POINTS}::test_two_tasks_close_one_stream",)),
-    83: Row("cancelled at every await", "the cancellation goes through; no socket, no task, one row an attempt", ("test_leaving.py::test_cancellation_at_every_await", f"{POINTS}::test_every_path", f"{POINTS}::test_the_other_wires", f"{POINTS}::test_retries", f"{POINTS}::test_a_ledger")),
+    83: Row("cancelled at every await", "the cancellation goes through; no socket, no task, one row an attempt", ("test_leaving.py::test_cancellation_at_every_await", f"{POINTS}::test_every_path", f"{POINTS}::test_the_other_wires", f"{POINTS}::test_retries", f"{POINTS}::test_a_ledger", f"{R}test_proxy_points.py::test_handler")),
     84: Row("scopes and task groups", "each catches its own cancellation and no other", ("test_leaving.py::test_cancel_scopes", "test_leaving.py::test_cancelled_task_group", f"{POINTS}::test_scopes_and_groups", f"{POINTS}::test_a_scope_within_the_loop")),
     85: Row("the caller raises between chunks", "closed, one row", ("test_leaving.py::test_leaving_after_some_chunks", f"{MACHINE}::Calls")),
     86: Row("a stream dropped unread", "closed by its finaliser, with a `ResourceWarning`, one row", ("test_stream.py::test_dropped_stream_closes_with_a_warning", "usage/test_recorder.py::test_an_answer_never_read_is_settled")),
@@ -149,7 +149,7 @@ ROWS: dict[int, Row] = {
     92: Row("disk full, torn tail, failing database", "calls go on (or stop, `strict`), rows wait within a bound, the log says so; only what was torn is cut", (f"{TROUBLE}::test_a_full_disk_stops_no_call_and_loses_no_row", f"{TROUBLE}::test_a_torn_tail_is_cut_off", f"{TROUBLE}::test_memory_is_bounded_while_a_database_fails", f"{TROUBLE}::test_a_strict_ledger_refuses_what_it_cannot_write", f"{TROUBLE}::test_what_cannot_be_a_ledger_is_refused_at_once")),
     93: Row("two processes on one ledger file", "the second is refused; PostgreSQL may be shared", (f"{TROUBLE}::test_a_second_writer_of_one_file_is_refused", f"{TROUBLE}::test_two_processes_may_share_postgres")),
     # I. the proxy's edge
-    94: Row("the client leaves, in any phase", "upstream is hung up on within 250 ms, or read to its end by a setting; one row", (f"{LIFE}::test_the_caller_leaves", f"{LIFE}::test_an_answer_is_drained_by_a_setting")),
+    94: Row("the client leaves, in any phase", "upstream is hung up on within 250 ms, or read to its end by a setting; one row", (f"{LIFE}::test_the_caller_leaves", f"{LIFE}::test_an_answer_is_drained_by_a_setting", f"{R}test_proxy_points.py::test_handler")),
     95: Row("the client stops reading", "bounded memory, then cut off", (f"{LIFE}::test_a_caller_who_does_not_read",)),
     96: Row("slow heads, idle connections, slow bodies", "closed, each in its time", (f"{SAFE}::test_slow_heads_and_idle_connections_are_closed", f"{SAFE}::test_slow_bodies_are_refused")),
     97: Row("smuggling", "400 and the end; nothing of it on a log", (f"{SAFE}::test_smuggling",)),

@@ -184,7 +184,9 @@ def run_tests(*arguments: str, long: bool = False) -> str:
 
 
 def points() -> dict[str, int]:
-    report = run_tests("tests/reliability/test_points.py", "tests/test_leaving.py")
+    report = run_tests(
+        "tests/reliability/test_points.py", "tests/reliability/test_proxy_points.py", "tests/test_leaving.py"
+    )
     counted = [int(number) for number in re.findall(r'name="points" value="(\d+)"', report)]
     return {"points": sum(counted), "runs": len(counted)}
 
