@@ -18,10 +18,12 @@ from asynccache.events import (
     ToolCallFragment,
     Usage,
 )
+from asynccache.proxy.message_blocks import Blocks, framed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from asynccache.proxy.message_blocks import Kind
     from asynccache.reply import ToolCall
 
 __all__ = ["MessageVoice", "WholeMessageVoice", "message_usage"]
@@ -85,8 +87,7 @@ class MessageVoice:
         self._model = model
         self._cost = cost
         self._begun = False
-        self._block = -1
-        self._kind: tuple[str, int] | None = None  # of the block that is open
+        self._blocks = Blocks()
         self._stop: str | None = None
         self._writers: Mapping[Any, Callable[[Any], bytes]] = {
             Started: self._start,
@@ -114,9 +115,9 @@ class MessageVoice:
         return b"".join(
             (
                 self._begin() if not self._begun else b"",
-                self._close(),
-                _event("message_delta", {"delta": delta, "usage": usage}),
-                _event("message_stop", {}),
+                self._blocks.close(),
+                framed("message_delta", {"delta": delta, "usage": usage}),
+                framed("message_stop", {}),
             )
         )
 
@@ -135,24 +136,25 @@ class MessageVoice:
             "stop_sequence": None,
             "usage": message_usage(None, cost=False),
         }
-        return _event("message_start", {"message": message})
+        return framed("message_start", {"message": message})
 
     def _text(self, event: Any) -> bytes:
-        opened = self._open(("text", 0), {"type": "text", "text": ""})
-        return opened + self._delta({"type": "text_delta", "text": event.text})
+        return self._add(
+            ("text", 0), {"type": "text", "text": ""}, {"type": "text_delta", "text": event.text}
+        )
 
     def _reasoning(self, event: ReasoningDelta) -> bytes:
         block = {"type": "thinking", "thinking": "", "signature": ""}
-        opened = self._open(("thinking", event.block or 0), block)
-        return opened + self._delta({"type": "thinking_delta", "thinking": event.text})
+        delta = {"type": "thinking_delta", "thinking": event.text}
+        return self._add(("thinking", event.block or 0), block, delta)
 
     def _signature(self, event: SignatureDelta) -> bytes:
         block = {"type": "thinking", "thinking": "", "signature": ""}
-        opened = self._open(("thinking", event.block), block)
-        return opened + self._delta({"type": "signature_delta", "signature": event.signature})
+        delta = {"type": "signature_delta", "signature": event.signature}
+        return self._add(("thinking", event.block), block, delta)
 
     def _redacted(self, event: RedactedReasoning) -> bytes:
-        return self._open(("redacted", event.block), {"type": "redacted_thinking", "data": event.data})
+        return self._add(("redacted", event.block), {"type": "redacted_thinking", "data": event.data})
 
     def _call(self, event: ToolCallFragment) -> bytes:
         block: dict[str, Any] = {
@@ -161,10 +163,8 @@ class MessageVoice:
             "name": event.name or "",
             "input": {},
         }
-        opened = self._open(("call", event.call), block)
-        if not event.arguments:
-            return opened
-        return opened + self._delta({"type": "input_json_delta", "partial_json": event.arguments})
+        delta = {"type": "input_json_delta", "partial_json": event.arguments} if event.arguments else None
+        return self._add(("call", event.call), block, delta)
 
     def _finish(self, event: Finished) -> bytes:
         self._stop = stop_reason(event.reason, event.native)
@@ -174,26 +174,9 @@ class MessageVoice:
         self.usage = usage
         return b""
 
-    def _open(self, kind: tuple[str, int], block: dict[str, Any]) -> bytes:
-        if self._kind == kind:
-            return b""
-        closed = (b"" if self._begun else self._begin()) + self._close()
-        self._kind = kind
-        self._block += 1
-        return closed + _event("content_block_start", {"index": self._block, "content_block": block})
-
-    def _delta(self, delta: dict[str, Any]) -> bytes:
-        return _event("content_block_delta", {"index": self._block, "delta": delta})
-
-    def _close(self) -> bytes:
-        if self._kind is None:
-            return b""
-        self._kind = None
-        return _event("content_block_stop", {"index": self._block})
-
-
-def _event(name: str, rest: dict[str, Any]) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps({"type": name, **rest}))
+    def _add(self, kind: Kind, start: dict[str, Any], delta: dict[str, Any] | None = None) -> bytes:
+        said = self._blocks.add(kind, start, delta)
+        return said if self._begun else self._begin() + said
 
 
 @final
