@@ -22,7 +22,7 @@ import anyio.to_thread
 from asynccache.errors import APIStatusError, BillingError
 from asynccache.usage.ledger_budget import BUDGET_TABLES, hold, picodollars, settle, span_of, standing
 from asynccache.usage.ledger_door import Door, Script, open_door
-from asynccache.usage.ledger_keys import KEY_TABLES, all_keys
+from asynccache.usage.ledger_keys import KEY_TABLES, all_keys, keys_mark
 from asynccache.usage.ledger_writer import tell
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ T = TypeVar("T")
 _Work: TypeAlias = "Callable[[], Script[Any]]"
 
 _KEYS_EVERY: Final = 1.0  # seconds until a revoked key is refused at the latest
+_WHOLE_EVERY: Final = 30.0  # seconds until rights that somebody changed by hand are known at the latest
 _DEADLINE: Final = 2.0  # seconds that a call waits for its budget
 _AGAIN: Final = 0.25  # seconds between two tries to settle while the database fails
 _FAREWELL: Final = 3.0  # seconds that the last settles have
@@ -99,6 +100,8 @@ class Budgets:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._owed: deque[_Work] = deque()
         self._said = False
+        self._mark = (-1, -1)
+        self._next_whole = 0.0
         self._thread = threading.Thread(target=self._run, name="asynccache budgets", daemon=True)
         self._thread.start()
 
@@ -213,8 +216,14 @@ class Budgets:
             self._owed.popleft()
 
     def _read_keys(self) -> None:
+        """Ask every time whether keys came or went, and read them all where they did, or after a while."""
+        now = time.monotonic()
         try:
+            mark = self._door.run(keys_mark())
+            if mark == self._mark and now < self._next_whole:
+                return
             self._on_keys(self._door.run(all_keys()))
+            self._mark, self._next_whole = mark, now + _WHOLE_EVERY
         except Exception as error:  # noqa: BLE001 - the thread lives on; the keys stay as they were
             self._complain(error)
 

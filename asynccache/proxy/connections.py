@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from traceback import format_tb
 from typing import TYPE_CHECKING, Any, final
 
 from aiohttp import web
@@ -72,7 +73,9 @@ class _Connection(RequestHandler):
         message: str | None = None,  # noqa: ARG002 - it quotes the request
     ) -> web.StreamResponse:
         if status >= 500:
-            _logger.error("a request failed: %s", type(exc).__name__, exc_info=exc)
+            # Where it failed, not what it says: an error's words may quote the request.
+            where = "" if exc is None else "".join(format_tb(exc.__traceback__))
+            _logger.error("a request failed: %s\n%s", type(exc).__name__, where)
         if request.writer.output_size > 0:
             msg = "the answer has begun already"
             raise ConnectionError(msg)

@@ -15,7 +15,7 @@ from asynccache.usage.ledger_door import Statement
 if TYPE_CHECKING:
     from asynccache.usage.ledger_door import Script
 
-__all__ = ["KEY_TABLES", "Key", "Rights", "add_key", "all_keys", "revoke_key"]
+__all__ = ["KEY_TABLES", "Key", "Rights", "add_key", "all_keys", "keys_mark", "revoke_key"]
 
 _logger = logging.getLogger("asynccache")
 
@@ -88,6 +88,13 @@ def revoke_key(key_id: str, now: datetime) -> Script[bool]:
         (key_id, now.astimezone(UTC).isoformat(timespec="seconds")),
     )
     return done.changed > 0
+
+
+def keys_mark() -> Script[tuple[int, int]]:
+    """How many keys there are, and how many are revoked: where neither number has grown, nothing has changed."""
+    found = yield Statement(f"SELECT count(*), count(revoked_at) FROM {_TABLE}")  # noqa: S608 - our own name
+    keys, revoked = found.rows[0]
+    return int(keys), int(revoked)
 
 
 def all_keys() -> Script[list[Key]]:

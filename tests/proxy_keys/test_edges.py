@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,7 +19,8 @@ from asynccache.proxy.page import Asked, page
 from asynccache.proxy.sums import Sums
 from asynccache.proxy.view import look
 from asynccache.proxy.virtual_keys import KeyRing, digest_of, new_key
-from asynccache.usage.ledger_keys import Key, Rights, add_key
+from asynccache.usage.ledger_door import Script
+from asynccache.usage.ledger_keys import Key, Rights, add_key, revoke_key
 from tests.cli.command import run
 from tests.proxy.upstream import DONE, STREAM, Upstream
 
@@ -97,6 +99,45 @@ def test_a_clock_that_goes_back_draws_a_page() -> None:
     assert "up 0 s" in drawn
     now[0] = MIDNIGHT + 300
     assert look(activity, "day").all.sums.requests == 4
+
+
+async def test_ten_thousand_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read when they change, not every time that it is asked whether they have."""
+    monkeypatch.setattr("asynccache.proxy.budgets._KEYS_EVERY", 0.02)
+    where = str(tmp_path / "ledger.db")
+    first = make_key(where, "first")
+    created = datetime.now(UTC)
+
+    def fill() -> Script[None]:
+        for number in range(10_000):
+            rights = Rights(models=("m",))
+            made = Key(id=f"k{number}", digest=digest_of(str(number)), rights=rights, created=created)
+            yield from add_key(made)
+
+    through_door(where, fill())
+    ring, heard = KeyRing(), [0]
+
+    def hear(keys: Sequence[Key]) -> None:
+        heard[0] += 1
+        ring.load(keys)
+
+    budgets = Budgets(where, hear)
+    try:
+        async with asyncio.timeout(10):
+            while not heard[0]:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)  # it is asked some twenty times
+        assert heard[0] == 1
+        assert ring.find(first) is not None
+        assert ring.find("9999") is not None
+        through_door(where, revoke_key("first", datetime.now(UTC)))
+        late = await asyncio.to_thread(make_key, where, "late")
+        async with asyncio.timeout(10):
+            while ring.find(first) is not None or ring.find(late) is None:
+                await asyncio.sleep(0.01)
+        assert heard[0] <= 3
+    finally:
+        await budgets.aclose()
 
 
 async def test_revoked_while_its_stream_flows(provider: Upstream, tmp_path: Path) -> None:

@@ -153,6 +153,33 @@ async def test_the_hunt(
     assert said == []  # an error may quote the field that is wrong, never the prompt
 
 
+async def test_a_mistake_of_our_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that nobody foresaw is told with the place where it happened, and without its words."""
+
+    def fail(fields: Any) -> int:
+        raise ValueError(f"cannot count {fields}")
+
+    monkeypatch.setattr("asynccache.proxy.gate.said_output", fail)
+    caplog.set_level(logging.DEBUG)
+    where = str(tmp_path / "ledger.db")
+    key = make_key(where)
+    async with (
+        upstream() as provider,
+        guarded(provider, where) as proxy,
+        aiohttp.ClientSession(headers={"x-api-key": key}) as session,
+    ):
+        body = json.dumps({"model": "m", **SAID})
+        answer = await session.post(proxy.url("/v1/chat/completions"), data=body)
+        assert answer.status == 500
+        assert WORD not in await answer.text()
+    assert "a request failed: ValueError" in caplog.text
+    assert "in fail" in caplog.text
+    assert WORD not in caplog.text
+    assert key not in caplog.text
+
+
 def of_process(number: int) -> tuple[list[bytes], str]:
     """The command lines of a process and its threads, and its limits, as everybody on the machine can read them."""
     folder = Path(f"/proc/{number}")
