@@ -102,7 +102,11 @@ class Gate:
             PermissionDeniedError: no key is asked for, and a web page is asking.
         """
         if not self.ring.is_locked:
-            check_page(headers)
+            try:
+                check_page(headers)
+            except PermissionDeniedError as error:
+                self.tell_refusal(None, error)
+                raise
             return None
         given = presented(headers)
         key = self.ring.find(given)
@@ -128,12 +132,19 @@ class Gate:
         try:
             lease = await self._reserve(call, body, key, asked, spends=spends)
         except (PermissionDeniedError, RateRefusedError, BudgetRefusedError) as error:
-            self._tell_refusal(key, error)
+            self.tell_refusal(key, error)
             raise
         if self.audit is not None:
             self.audit.tell("key_used", key=key.id)
         call.outcome.also = (lease,)
         return lease
+
+    def tell_refusal(self, key: Key | None, error: AsyncCacheError) -> None:
+        """Tell the audit log that somebody was refused."""
+        if self.audit is None:
+            return
+        event = "budget_stop" if isinstance(error, BudgetRefusedError) else "refused"
+        self.audit.tell(event, code=error.code, key=None if key is None else key.id)
 
     def note(self, event: str, config: Config, **fields: str) -> None:
         """Tell the audit log of a start or a reload, and what is configured."""
@@ -179,12 +190,6 @@ class Gate:
             msg = "this key has a budget, and there is no ledger to keep it; ask who runs the proxy"
             raise APIStatusError(msg, status_code=503, code="budget_unavailable")
         return await self.budgets.hold(key, cost)
-
-    def _tell_refusal(self, key: Key, error: AsyncCacheError) -> None:
-        if self.audit is None:
-            return
-        event = "budget_stop" if isinstance(error, BudgetRefusedError) else "refused"
-        self.audit.tell(event, code=error.code, key=key.id)
 
 
 @final

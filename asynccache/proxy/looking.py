@@ -46,7 +46,9 @@ def check_looker(call: Call) -> None:
     """
     if call.key is not None and call.key.id != MASTER:
         msg = "this is for the master key alone"
-        raise PermissionDeniedError(msg, status_code=403, code="master_key_needed")
+        error: APIStatusError = PermissionDeniedError(msg, status_code=403, code="master_key_needed")
+        call.served.gate.tell_refusal(call.key, error)
+        raise error
 
 
 def show_page(call: Call, query: str) -> web.Response:
@@ -61,8 +63,11 @@ def show_page(call: Call, query: str) -> web.Response:
 
 
 def show_link(call: Call, _query: str) -> web.Response:
-    """A link to the page that works once."""
+    """A link to the page that works once; the audit log is told that there is one."""
     body = f"{link_to_page(call.served.activity)}\n"
+    audit = call.served.gate.audit
+    if audit is not None:
+        audit.tell("page_link", key=None if call.key is None else call.key.id)
     headers = {**id_headers(call.id), "cache-control": "no-store"}
     return web.Response(text=body, content_type="text/plain", headers=headers)
 

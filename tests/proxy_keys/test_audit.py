@@ -26,9 +26,10 @@ from asynccache.proxy.yaml_source import parse_yaml
 from asynccache.secret import Secret
 from tests.cli.command import environment, run
 from tests.proxy.process import running
+from tests.proxy.serving import KEY
 from tests.proxy.upstream import Upstream
 
-from .guarded import HELLO, PRICES, guarded, make_key, settings
+from .guarded import HELLO, PRICES, Guarded, guarded, make_key, settings
 
 pytestmark = pytest.mark.anyio
 
@@ -254,6 +255,15 @@ def test_the_hash_of_a_configuration() -> None:
 PROMPT = "canary-prompt-7f3a"
 
 
+async def looked(proxy: Guarded, path: str, key: str) -> int:
+    """The status of a look."""
+    async with (
+        aiohttp.ClientSession(headers={"x-api-key": key}) as session,
+        session.get(proxy.url(path)) as answer,
+    ):
+        return answer.status
+
+
 async def test_what_is_told_and_what_never(
     provider: Upstream, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -274,6 +284,9 @@ async def test_what_is_told_and_what_never(
         assert (await proxy.post(good, body=said, model=PROMPT))[0] == 403
         assert (await proxy.post(poor, body=said))[0] == 402
         assert [(await proxy.post(slow, body=said))[0] for _ in range(2)] == [200, 429]
+        for path in ("/metrics", "/ui", "/ui/link"):
+            assert await looked(proxy, path, good) == 403
+        assert await looked(proxy, "/ui/link", KEY) == 200
         for wrong in (stranger, old, ""):
             for _ in range(2):
                 assert (await proxy.post(wrong, body=said))[0] == 401
@@ -284,6 +297,8 @@ async def test_what_is_told_and_what_never(
         ("start", None, None): 1,
         ("key_used", None, "team"): 3,
         ("refused", "model_not_allowed", "team"): 1,
+        ("refused", "master_key_needed", "team"): 3,
+        ("page_link", None, "master"): 1,
         ("budget_stop", "budget_exceeded", "poor"): 1,
         ("key_used", None, "slow"): 1,
         ("refused", "requests_per_minute", "slow"): 1,
@@ -303,6 +318,18 @@ async def test_what_is_told_and_what_never(
             assert canary not in text, (place, canary)
     for text in texts.values():
         assert PROMPT not in text
+
+
+async def test_a_web_page_that_asked_is_told(provider: Upstream, tmp_path: Path) -> None:
+    """Where no key is asked for, a page that was refused stands in the log; its name does not."""
+    file = tmp_path / "audit.jsonl"
+    async with guarded(provider, audit=file, master=False) as proxy, aiohttp.ClientSession() as session:
+        for _ in range(2):
+            answer = await session.get(proxy.url("/v1/models"), headers={"host": "rebound.example"})
+            assert answer.status == 403
+    told = [(line["event"], line.get("code"), line.get("count")) for line in written(file)]
+    assert told == [("start", None, None), ("refused", "forbidden", 2), ("stop", None, None)]
+    assert "rebound" not in file.read_text()
 
 
 async def test_a_proxy_as_it_is_started(provider: Upstream, tmp_path: Path) -> None:
