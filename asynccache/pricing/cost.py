@@ -106,11 +106,12 @@ def _money(amount: int | None) -> Decimal | None:
         return None if amount is None else _NOTHING
     if not amount % _DOLLAR:
         return Decimal(amount // _DOLLAR)
-    return Decimal(amount).scaleb(-SCALE).normalize()
+    return (amount * _UNIT).normalize()
 
 
 _DOLLAR: Final = 10**SCALE
 _NOTHING: Final = Decimal(0)
+_UNIT: Final = Decimal(1).scaleb(-SCALE)
 
 
 def _sum(usage: Usage, request: Request, book: PriceBook) -> _Sum | str:

@@ -53,14 +53,14 @@ def spelling_for(dialect: str, raw: Any) -> Spelling:
 
 def _shape(raw: Any) -> _Shape | None:
     """The shape of *raw*, as far as any dialect looks; None for what is not plain JSON."""
-    if type(raw) is not dict:
+    if raw.__class__ is not dict:
         return None
-    told: dict[str, Any] = raw
-    return tuple(
-        (name, tuple(filter(_LOOKED_FOR[name], value)) if type(value) is dict else None)
-        for name, value in told.items()
+    names: list[tuple[str, tuple[str, ...] | None]] = [
+        (name, tuple(filter(_LOOKED_FOR[name], value)) if value.__class__ is dict else None)
+        for name, value in raw.items()
         if name in _LOOKED_FOR
-    )
+    ]
+    return tuple(names)
 
 
 @lru_cache(maxsize=256)

@@ -129,6 +129,8 @@ def _read_counts(raw: Any, spelling: Spelling, *, completion_known: bool) -> _Co
 def _written(raw: Any, spelling: Spelling) -> int | None:
     """All that was written: what is told, or what its split adds up to where that is more."""
     written = _count(raw, spelling.written)
+    if not spelling.lifetimes and not spelling.lifetime_list:
+        return written
     split = sum(_split(raw, spelling).values())
     return written if not split else max(written or 0, split)
 
@@ -154,7 +156,7 @@ def _prompt_holds_cache(
 def _split(raw: Any, spelling: Spelling) -> dict[str, int]:
     """What was written by lifetime, as far as the provider says."""
     split = {ttl: count for ttl, places in spelling.lifetimes if (count := _count(raw, places))}
-    listed = _find(raw, spelling.lifetime_list)
+    listed = _find(raw, spelling.lifetime_list) if spelling.lifetime_list else None
     if listed is None:
         return split
     if not is_array(listed):
@@ -182,7 +184,7 @@ _NOTHING_WRITTEN = CacheCreation(**dict.fromkeys(_LIFETIMES.values(), 0))
 
 
 def _server_tools(raw: Any, spelling: Spelling) -> dict[str, int] | None:
-    told = _find(raw, spelling.server_tools)
+    told = _find(raw, spelling.server_tools) if spelling.server_tools else None
     if told is None or not is_object(told):
         return None
     calls = {name: _whole(count) for name, count in told.items() if count is not None}
@@ -190,11 +192,8 @@ def _server_tools(raw: Any, spelling: Spelling) -> dict[str, int] | None:
 
 
 def _iterations(raw: Any) -> tuple[Iteration, ...] | None:
-    told = _find(raw, _RUNS)
+    told = raw.get("iterations")
     return tuple(_iteration(run) for run in told) if is_array(told) and told else None
-
-
-_RUNS = (("iterations",),)
 
 
 def _iteration(run: Any) -> Iteration:
@@ -213,7 +212,7 @@ def _iteration(run: Any) -> Iteration:
 
 def _facts(raw: Any, spelling: Spelling) -> dict[str, Any]:
     """The facts beside the counts, where the provider tells them."""
-    if not is_object(raw):
+    if not is_object(raw) or _FACTS.isdisjoint(raw):
         return {}
     facts: dict[str, Any] = {}
     for field, names in (("service_tier", spelling.tier), ("speed", _SPEED), ("inference_geo", _GEOGRAPHY)):
@@ -225,6 +224,9 @@ def _facts(raw: Any, spelling: Spelling) -> dict[str, Any]:
 
 _SPEED = ("speed",)
 _GEOGRAPHY = ("inference_geo",)
+_FACTS = frozenset(
+    {*_SPEED, *_GEOGRAPHY, *(name for spelling in DIALECTS.values() for name in spelling.tier)}
+)
 
 
 def _source(counts: _Counts) -> UsageSource:
@@ -248,8 +250,12 @@ def _find(raw: Any, places: Places) -> Any:
 
 
 def _count(raw: Any, places: Places) -> int | None:
-    value = _find(raw, places) if places else None
-    return None if value is None else _whole(value)
+    if not places:
+        return None
+    value = _find(raw, places)
+    if value is None or (type(value) is int and 0 <= value <= _LIMIT):
+        return value
+    return _whole(value)
 
 
 def _whole(value: Any) -> int:
