@@ -204,7 +204,11 @@ def kills() -> list[str]:
     command = [sys.executable, "-m", "pytest", "-q", "-s", "--timeout=0", "-p", "no:cacheprovider", *tests]
     environ = {**os.environ, "ASYNCCACHE_KILLS": "200"}
     run = subprocess.run(command, check=True, cwd=TESTS.parent, env=environ, capture_output=True, text=True)
-    return re.findall(r"^\.?(200 kills.*)$", run.stdout, re.MULTILINE)
+    found = sorted(
+        re.findall(r"^\.?(200 kills.*)$", run.stdout, re.MULTILINE), key=lambda line: "seed" in line
+    )
+    assert len(found) == 3, run.stdout
+    return [f"{what}: {line}" for what, line in zip(("ledger", "ledger", "proxy"), found, strict=True)]
 
 
 def soaked() -> dict[str, Any]:
