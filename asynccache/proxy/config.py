@@ -83,6 +83,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Mapping[str, Any] = {}
     """Parameters for callers who give none."""
     timeout: float | None = None
+    """Seconds until an answer in one piece, or between two events of a stream; also until its first."""
+    stream_timeout: float | None = None
+    """The same for streams alone."""
     max_retries: int | None = None
     drop_params: bool = False
     keep_cache_control: bool = False
@@ -168,7 +171,9 @@ class _Reading:
             raise self._source.error(("model_list",), "is not a list")
         drop = bool(self._typed(both, ("litellm_settings",), "drop_params", bool | None))
         given = [self._model(row, ("model_list", place), drop) for place, row in enumerate(rows or ())]
-        models = tuple(one for model in given for one in self._expanded(model, environment))
+        models = tuple(
+            self._timed(one, sections) for model in given for one in self._expanded(model, environment)
+        )
         config = Config(
             models=models,
             master_key=self._master_key(general) or master_key_of(environment),
@@ -231,6 +236,7 @@ class _Reading:
             headers=self._headers(params, inner),
             defaults={name: params[name] for name in DEFAULTS if params.get(name) is not None},
             timeout=self._typed(params, inner, "timeout", float | None),
+            stream_timeout=self._typed(params, inner, "stream_timeout", float | None),
             max_retries=self._typed(params, inner, retries, int | None),
             drop_params=bool(self._typed(params, inner, "drop_params", bool | None)) or drop,
             keep_cache_control=bool(self._typed(params, inner, "keep_cache_control", bool | None)),
@@ -244,6 +250,23 @@ class _Reading:
             return made
         check_row(self._source, made)
         return made
+
+    def _timed(self, model: Model, sections: Mapping[str, Mapping[str, Any]]) -> Model:
+        """*model* with the times that hold for all rows, where its own says none."""
+        default = self._seconds(sections, "router_settings", "timeout")
+        default = default or self._seconds(sections, "litellm_settings", "request_timeout")
+        streamed = self._seconds(sections, "router_settings", "stream_timeout")
+        return msgspec.structs.replace(
+            model,
+            timeout=model.timeout or default,
+            stream_timeout=model.stream_timeout or model.timeout or streamed or default,
+        )
+
+    def _seconds(self, sections: Mapping[str, Mapping[str, Any]], section: str, name: str) -> float | None:
+        seconds: float | None = self._typed(sections[section], (section,), name, float | None)
+        if seconds is not None and not seconds > 0:
+            raise self._source.error((section, name), f"{seconds:g} is not above 0 seconds")
+        return seconds
 
     def _expanded(self, model: Model, environment: Mapping[str, str]) -> list[Model]:
         """A row of ``*`` for ``*`` is one for every provider whose key is in the environment."""
@@ -313,10 +336,9 @@ class _Reading:
         values: dict[str, Any] = {}
         for name, theirs in (
             ("max_retries", "num_retries"),
-            ("request_seconds", "timeout" if "timeout" in both else "request_timeout"),
             ("cooldown_seconds", "cooldown_time"),
         ):
-            section = "router_settings" if theirs in {"timeout", "cooldown_time"} else "litellm_settings"
+            section = "router_settings" if theirs == "cooldown_time" else "litellm_settings"
             given = self._typed(both, (section,), theirs, float | None)
             if given is not None:
                 values[name] = int(given) if name == "max_retries" else given

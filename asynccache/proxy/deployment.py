@@ -78,7 +78,8 @@ class Deployment:
         self.target = target
         self.provider: Provider = get(target.partition("/")[0])
         self.access = access
-        self.timeout = Timeout(total=model.timeout or config.settings.request_seconds)
+        total = config.settings.request_seconds
+        self._timeouts = {False: _waits(model.timeout, total), True: _waits(model.stream_timeout, total)}
         self.id, self.label = _names(model)
         self.in_flight = 0
         self.cool_until = 0.0
@@ -125,7 +126,7 @@ class Deployment:
             params=params,
             stream=stream,
             access=self.access,
-            timeout=self.timeout,
+            timeout=self._timeouts[stream],
             deadline=order.deadline,
             max_retries=0,
             attempt=order.attempt,
@@ -172,7 +173,7 @@ class Deployment:
             self.model_for(asked),
             messages,
             stream=stream,
-            timeout=self.timeout,
+            timeout=self._timeouts[stream],
             max_retries=0,
             arguments={
                 **given,
@@ -234,6 +235,13 @@ def deployment(
         return Deployment(model, name, access, config, transport, ledger)
     except AsyncCacheError as exc:
         raise config.source.error((*model.path, "litellm_params", "model"), exc.message) from exc
+
+
+def _waits(seconds: float | None, total: float) -> Timeout:
+    """How long to wait for a row's answers; *total* holds for a call with all its attempts."""
+    if seconds is None:
+        return Timeout(total=total)
+    return Timeout(total=total, first_event=seconds, idle=seconds)
 
 
 def _names(model: Model) -> tuple[str, str]:

@@ -78,6 +78,7 @@ USED: dict[str, frozenset[str]] = {
             "model",
             "num_retries",
             "organization",
+            "stream_timeout",
             "timeout",
             *PRICES,
             *AWS,
@@ -104,6 +105,7 @@ USED: dict[str, frozenset[str]] = {
             "fallbacks",
             "model_group_alias",
             "num_retries",
+            "stream_timeout",
             "timeout",
         }
     ),
@@ -119,7 +121,7 @@ IGNORED: dict[str, frozenset[str]] = {
         "allow_dynamic_callback_disabling", "allowed_openai_params", "api_version", "auto_router_config",
         "budget_duration", "cooldown_time", "enable_cache_control_injection",
         "litellm_trace_id", "max_budget", "max_file_size_mb", "max_parallel_requests", "merge_reasoning_content_in_choices",
-        "model_info", "order", "region_name", "rpm", "stream", "stream_timeout",
+        "model_info", "order", "region_name", "rpm", "stream",
         "supports_system_message", "tags", "tpm", "use_in_pass_through", "use_litellm_proxy", "weight",
     }),
     "litellm_settings": frozenset({
@@ -137,7 +139,7 @@ IGNORED: dict[str, frozenset[str]] = {
         "default_litellm_params", "default_max_parallel_requests", "default_priority", "disable_cooldowns",
         "enable_pre_call_checks", "enable_tag_filtering", "max_fallbacks", "optional_pre_call_checks", "polling_interval",
         "provider_budget_config", "redis_db", "redis_host", "redis_password", "redis_port", "redis_url", "retry_after", "retry_policy",
-        "model_group_retry_policy", "routing_strategy", "routing_strategy_args", "set_verbose", "stream_timeout", "alerting_config",
+        "model_group_retry_policy", "routing_strategy", "routing_strategy_args", "set_verbose", "alerting_config",
         "fallbacks_on_stream", "ignore_invalid_deployments", "search_tools",
     }),
     "general_settings": frozenset({

@@ -52,8 +52,9 @@ def check_row(source: Source, model: Model) -> None:
         if value is not None and not (value if isinstance(value, str) else value.reveal()).strip():
             what = "is empty; give it a value, or leave the line out to use the provider's own"
             raise source.error((*inner, name), what)
-    if model.timeout is not None and not model.timeout > 0:
-        raise source.error((*inner, "timeout"), f"{model.timeout:g} is not above 0 seconds")
+    for name, seconds in (("timeout", model.timeout), ("stream_timeout", model.stream_timeout)):
+        if seconds is not None and not seconds > 0:
+            raise source.error((*inner, name), f"{seconds:g} is not above 0 seconds")
     if model.max_retries is not None and model.max_retries < 0:
         name = "num_retries" if (*inner, "num_retries") in source.lines else "max_retries"
         raise source.error((*inner, name), f"{model.max_retries} is below 0")

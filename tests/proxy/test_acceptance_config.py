@@ -94,6 +94,10 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "a key that is empty": (ROW + "    api_key: ' '\n", f"config.yaml:5: {PARAMS}api_key: is empty"),
     "no time at all": (ROW + "    timeout: 0\n", f"config.yaml:5: {PARAMS}timeout: 0 is not above 0 seconds"),
+    "no time for streams": (
+        ROW + "router_settings: {stream_timeout: -1}\n",
+        "config.yaml:5: router_settings.stream_timeout: -1 is not above 0 seconds",
+    ),
     "fewer retries than none": (ROW + "    num_retries: -1\n", f"config.yaml:5: {PARAMS}num_retries: -1 is below 0"),
     "a name of nothing": (ROW.replace(": m\n", ": ''\n"), "config.yaml:2: model_list[0].model_name: is empty"),
     "a place to mark that is none": (
@@ -179,14 +183,14 @@ def test_a_real_file_is_read() -> None:
         "*": ("gpt",),
     }
     assert config.context_fallbacks == {"gpt": ("big",)}
-    assert (config.settings.max_retries, config.settings.request_seconds) == (3, 600)
+    assert (first.stream_timeout, second.timeout, second.stream_timeout) == (5, 600, 600)
+    assert config.settings.max_retries == 3
     assert len(set(config.ignored)) == len(config.ignored)
     assert {
         "environment_variables",
         "litellm_params.rpm",
         "litellm_params.tpm",
         "litellm_params.tags",
-        "litellm_params.stream_timeout",
         "litellm_params.weight",
         "model_info.output_cost_per_image",
         "litellm_settings.cache",
