@@ -94,19 +94,19 @@ class _TextDelta(msgspec.Struct, gc=False):
     audio: None = None
 
 
-class _TextChoice(msgspec.Struct, gc=False):
-    delta: _TextDelta
+class _TextChoice(msgspec.Struct, kw_only=True, gc=False):  # in the order of the wire, which decodes faster
     index: int = 0
-    finish_reason: None = None
+    delta: _TextDelta
     logprobs: None = None
+    finish_reason: None = None
     usage: None = None
     error: None = None
 
 
 class TextBody(msgspec.Struct, gc=False):
-    """A chunk with a piece of one answer's text and nothing else."""
+    """A chunk with a piece of text and nothing else; one choice is for who reads it to check."""
 
-    choices: tuple[_TextChoice]
+    choices: list[_TextChoice]
     usage: None = None
     error: None = None
     x_groq: None = None
