@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from .server import FAULTS
 BASES = {"openai": "/openai/v1", "anthropic": "/anthropic", "deepseek": "/deepseek"}
 MODELS = {"openai": "gpt-4o", "anthropic": "claude-sonnet-4-5", "deepseek": "deepseek-chat"}
 _TICK = 0.01  # seconds
+_RAMP = 8.0  # seconds
 
 
 def resident(process: str = "self") -> float:
@@ -54,8 +56,8 @@ class Soak:
         self.tokens = 0
         """Of the prompts of whole answers, as the answers told."""
         self.outcomes: Counter[str] = Counter()
-        self.lags: list[float] = []
-        self.busy: list[float] = []
+        self.lags = array("f")
+        self.busy = array("f")
         """CPU seconds of this thread between two looks: the lag on a machine that has nothing else to do."""
         self.memory: list[tuple[float, float]] = []
 
@@ -119,18 +121,20 @@ class Soak:
         }  # fmt: skip
 
     async def _load(self, client: Client, streams: int, until: float | None) -> int:
+        """All at once, or, for minutes, one after the other within the time of an answer."""
         numbers = iter(range(10**9))
 
-        async def ask() -> None:
+        async def ask(place: int) -> None:
+            await asyncio.sleep(_RAMP * place / streams if until else 0)
             await self.call(client, next(numbers))
             while until is not None and time.monotonic() < until:
                 await self.call(client, next(numbers))
 
-        await asyncio.gather(*(ask() for _ in range(streams)))
+        await asyncio.gather(*(ask(place) for place in range(streams)))
         return next(numbers)
 
 
-def at(values: list[float], share: float) -> float:
+def at(values: Sequence[float], share: float) -> float:
     """The value that *share* of them do not exceed, of seconds, in milliseconds."""
     return round(sorted(values)[min(int(len(values) * share), len(values) - 1)] * 1e3, 1)
 
