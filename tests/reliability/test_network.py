@@ -95,12 +95,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     try:
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=ca",
-                "-keyout", "ca.key", "-out", "ca.pem")  # fmt: skip
+                "-addext", "keyUsage=critical,keyCertSign", "-keyout", "ca.key", "-out", "ca.pem")  # fmt: skip
         openssl(
             "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", "key.pem", "-out", "x.csr"
         )
         for name, days, address in (("good", "2", "IP:127.0.0.1"), ("expired", "-1", "IP:127.0.0.1"), ("other", "2", "DNS:elsewhere.test")):  # fmt: skip
-            (folder / "names").write_text(f"subjectAltName={address}")
+            (folder / "names").write_text(f"subjectAltName={address}\nauthorityKeyIdentifier=keyid\n")
             openssl("x509", "-req", "-in", "x.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
                     "-days", days, "-extfile", "names", "-out", f"{name}.pem")  # fmt: skip
     except (OSError, subprocess.CalledProcessError) as error:
