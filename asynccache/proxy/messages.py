@@ -8,6 +8,7 @@ import anyio
 import orjson
 from aiohttp import web
 
+from asynccache.errors import AsyncCacheError
 from asynccache.pricing.estimate import estimated_usage
 from asynccache.providers.openai import OpenAIChat
 from asynccache.proxy.chat import asked_model, is_streamed
@@ -19,6 +20,7 @@ from asynccache.proxy.speaking import say
 from asynccache.proxy.taps import MESSAGES, StreamTap, TapStage
 from asynccache.proxy.telling import id_headers
 from asynccache.proxy.voices import RawVoice
+from asynccache.retry import is_worth_another
 
 if TYPE_CHECKING:
     from asynccache.proxy.bodies import Body
@@ -71,35 +73,39 @@ def _voice(call: Call, asked: str, stage: TapStage | None, *, stream: bool) -> V
 
 
 async def count_tokens(call: Call, body: Body) -> web.StreamResponse:
-    """How many tokens a prompt has: told by Anthropic, estimated for all who cannot say."""
+    """How many tokens a prompt has: told by Anthropic, estimated where nobody is there to say."""
     fields = body.fields
     check_fields(fields)
     asked = asked_model(fields)
-    group = call.served.router.find(asked)
-    deployment = next((one for one in group if one.speaks_messages), None)
-    if deployment is None:
-        counted = estimated_usage(
-            messages=arguments_of(fields, claude=False)["messages"],
-            prompt=orjson.dumps(fields.get("tools") or "").decode(),
-        )
-        headers = {**id_headers(call.id), "x-asynccache-estimated": "true"}
-        told = orjson.dumps({"input_tokens": counted.prompt_tokens})
-        return web.Response(body=told, content_type="application/json", headers=headers)
-    request = deployment.plain_request(
-        asked,
-        call.served.order(call.id, 0, deployment, call.outcome, call.served.deadline()),
-        stream=False,
-        params={},
+    able = [one for one in call.served.router.find(asked) if one.speaks_messages]
+    for deployment in sorted(able, key=lambda one: one.cool_until):
+        try:
+            answer = await _counted(call, body, deployment, asked)
+        except AsyncCacheError as error:
+            if not is_worth_another(error):
+                raise
+        else:
+            return web.Response(body=answer, content_type="application/json", headers=id_headers(call.id))
+    counted = estimated_usage(
+        messages=arguments_of(fields, claude=False)["messages"],
+        prompt=orjson.dumps(fields.get("tools") or "").decode(),
     )
-    template = await deployment.template(asked, stream=False)
+    headers = {**id_headers(call.id), "x-asynccache-estimated": "true"}
+    told = orjson.dumps({"input_tokens": counted.prompt_tokens})
+    return web.Response(body=told, content_type="application/json", headers=headers)
+
+
+async def _counted(call: Call, body: Body, deployment: Deployment, asked: str) -> bytes:
+    """What *deployment* counts."""
+    order = call.served.order(call.id, 0, deployment, call.outcome, call.served.deadline())
+    request = deployment.plain_request(asked, order, stream=False, params={})
     sent = with_body(
-        template,
+        await deployment.template(asked, stream=False),
         messages_body(body, request.model_id, {}),
         headers=messages_headers(call.request.headers),
         path="/count_tokens",
     )
-    answer = await _read(await deployment.ask_aside(sent, request))
-    return web.Response(body=answer, content_type="application/json", headers=id_headers(call.id))
+    return await _read(await deployment.ask_aside(sent, request))
 
 
 async def _read(stream: Stream[bytes]) -> bytes:
