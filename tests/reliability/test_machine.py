@@ -11,6 +11,7 @@ import os
 import warnings
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -191,7 +192,7 @@ class Calls(RuleBasedStateMachine):
         assert not left
 
 
-TestCalls = Calls.TestCase
+TestCalls = pytest.mark.timeout(180)(Calls.TestCase)
 TestCalls.settings = settings(
     max_examples=300 if LONG else 12,
     stateful_step_count=50 if LONG else 25,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +54,7 @@ class Stage:
             raise BrokenError
 
 
+@pytest.mark.timeout(120)
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     wire=st.sampled_from(sorted(WIRES)), stream=st.booleans(), place=st.integers(0, 6), at=st.integers(0, 12),
