@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sqlite3
 import threading
 from datetime import UTC, datetime
@@ -71,6 +72,9 @@ async def test_ten_of_two_hundred_over_two_processes(
                     return answer.status
 
             statuses = await asyncio.gather(*(ask(base) for base in (one.url, two.url) * 100))
+        for proxy in (one, two):  # which settle what is to be settled
+            proxy.process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(proxy.process.wait, 20) == 0
     assert (statuses.count(200), statuses.count(402)) == (10, 190)
     assert len(provider.bodies) == 10
     span, _ = span_of("month", datetime.now(UTC))

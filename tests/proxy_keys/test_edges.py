@@ -123,7 +123,7 @@ async def test_ten_thousand_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     budgets = Budgets(where, hear)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not heard[0]:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.5)  # it is asked some twenty times
@@ -132,7 +132,7 @@ async def test_ten_thousand_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert ring.find("9999") is not None
         through_door(where, revoke_key("first", datetime.now(UTC)))
         late = await asyncio.to_thread(make_key, where, "late")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while ring.find(first) is not None or ring.find(late) is None:
                 await asyncio.sleep(0.01)
         assert heard[0] <= 3
@@ -154,7 +154,7 @@ async def test_revoked_while_its_stream_flows(provider: Upstream, tmp_path: Path
     ):
         await answer.content.readany()
         assert (await asyncio.to_thread(run, "keys", "revoke", where, "team")).returncode == 0
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (await session.get(proxy.url("/v1/models"))).status != 401:
                 await asyncio.sleep(0.05)
         assert (await answer.read()).endswith(DONE)
