@@ -357,4 +357,5 @@ class _ByType:
 
 def outlet(emit: Emit[Any], kind: type[Any]) -> Emit[Any]:
     """Where *emit* sends items of type *kind*; asked once by a machine that has many of them to send."""
-    return emit.find(kind, emit.beyond) if type(emit) is _ByType else emit
+    known: Any = emit
+    return known.find(kind, known.beyond) if type(known) is _ByType else emit

@@ -14,7 +14,7 @@ nothing after it is trusted.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 from zlib import crc32
 
 import msgspec
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 HeaderValue: TypeAlias = bool | int | bytes | str
-# Of a frame whose prelude and headers are known: its length, theirs, the headers, the checksum so far.
-_Lead: TypeAlias = "tuple[int, int, Mapping[str, HeaderValue], int]"
+# Of a frame whose prelude and headers are known: its length, theirs, what splits payload and checksum, the headers,
+# the checksum so far.
+_Lead: TypeAlias = "tuple[int, int, Callable[[bytes, int], tuple[Any, ...]], Mapping[str, HeaderValue], int]"
 EmitRun: TypeAlias = "Callable[[Mapping[str, HeaderValue], list[bytes]], object]"
 
 MAX_HEADERS = 128 * 1024
@@ -154,22 +155,21 @@ class FrameDecoder:
                 lead = find(data[start : start + self._lead]) or self._new_lead(data, start, end)
                 if lead is None:
                     break
-                total, lead_end, told, crc = lead
-                stop = start + total - 4
-                if stop + 4 > end:
+                total, lead_end, split, told, crc = lead
+                if start + total > end:
                     self._need = total
                     break
 
-                payload = data[start + lead_end : stop]
-                if crc32(payload, crc) != _u32(data, stop)[0]:
-                    raise _damaged(data[start:stop], _u32(data, stop)[0])
+                payload, expected = split(data, start + lead_end)
+                if crc32(payload, crc) != expected:
+                    raise _damaged(data[start : start + total - 4], expected)
                 if told is not headers:
                     if payloads:
                         emit(headers, payloads)
                         payloads = []
                     headers = told
                 payloads.append(payload)
-                start = stop + 4
+                start += total
             else:
                 self._need = _PRELUDE
         except FrameError:
@@ -193,7 +193,8 @@ class FrameDecoder:
         if crc32(data[start:stop]) != _u32(data, stop)[0]:
             raise _damaged(data[start:stop], _u32(data, stop)[0])
         lead = data[start : start + lead_end]
-        known = total, lead_end, self._parse(lead[_PRELUDE:]), crc32(lead)
+        split = Struct(f">{total - lead_end - 4}sI").unpack_from
+        known = total, lead_end, split, self._parse(lead[_PRELUDE:]), crc32(lead)
         if len(self._leads) < _REMEMBERED and lead_end <= _REMEMBERED_LEAD:
             self._leads[lead] = known
             self._lead = lead_end
