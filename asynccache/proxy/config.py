@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import msgspec
 
 from asynccache.pricing.litellm_format import is_litellm_price
-from asynccache.proxy.litellm_keys import AWS, AWS_SECRETS, DEFAULTS, IGNORED, PRICES, REMEDIES, USED
+from asynccache.proxy.litellm_keys import (
+    AWS,
+    AWS_SECRETS,
+    DEFAULT_KINDS,
+    DEFAULTS,
+    IGNORED,
+    PRICES,
+    REMEDIES,
+    USED,
+)
 from asynccache.proxy.row_checks import check_provider, check_row
 from asynccache.proxy.virtual_keys import config_keys
 from asynccache.proxy.yaml_source import ConfigError, Source, read_yaml
@@ -234,7 +243,11 @@ class _Reading:
             api_base=self._typed(params, inner, base, str | None),
             options=self._options(params, inner),
             headers=self._headers(params, inner),
-            defaults={name: params[name] for name in DEFAULTS if params.get(name) is not None},
+            defaults={
+                name: self._typed(params, inner, name, DEFAULT_KINDS.get(name, Any))
+                for name in DEFAULTS
+                if params.get(name) is not None
+            },
             timeout=self._typed(params, inner, "timeout", float | None),
             stream_timeout=self._typed(params, inner, "stream_timeout", float | None),
             max_retries=self._typed(params, inner, retries, int | None),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asynccache.request import Path
 
-__all__ = ["DEFAULTS", "FOREIGN", "IGNORED", "REMEDIES", "USED", "is_ignored"]
+__all__ = ["DEFAULTS", "DEFAULT_KINDS", "FOREIGN", "IGNORED", "REMEDIES", "USED", "is_ignored"]
 
 # docs.litellm.ai/docs/proxy/config_settings and docs.litellm.ai/docs/proxy/configs, November 2026.
 
@@ -40,6 +40,13 @@ DEFAULTS = frozenset(
     ]
 )
 """Parameters of a call that ``litellm_params`` may set for callers who do not."""
+
+DEFAULT_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("frequency_penalty", "presence_penalty", "temperature", "top_p"), int | float | None),
+    **dict.fromkeys(("max_completion_tokens", "max_tokens", "seed", "top_k"), int | None),
+    "parallel_tool_calls": bool | None,
+}
+"""Those whose kind is known: a variable of the environment is a text, and a wrong one is told at the start."""
 
 PRICES = (
     "input_cost_per_token",

@@ -20,6 +20,7 @@ KNOWN = {
     "KEY": "sk-canary",
     "EMPTY": "",
     "YES": "true",
+    "MOST": "100",
     "OPENAI_API_KEY": "sk-o",
     "ANTHROPIC_API_KEY": "sk-a",
 }
@@ -94,6 +95,10 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "a key that is empty": (ROW + "    api_key: ' '\n", f"config.yaml:5: {PARAMS}api_key: is empty"),
     "no time at all": (ROW + "    timeout: 0\n", f"config.yaml:5: {PARAMS}timeout: 0 is not above 0 seconds"),
+    "a default of the wrong kind": (
+        ROW + "    temperature: hot\n",
+        f"config.yaml:5: {PARAMS}temperature: expected `int | float | null`, got `str`",
+    ),
     "no time for streams": (
         ROW + "router_settings: {stream_timeout: -1}\n",
         "config.yaml:5: router_settings.stream_timeout: -1 is not above 0 seconds",
@@ -135,7 +140,7 @@ environment_variables: {LANGFUSE_KEY: os.environ/NOT_SET}
 model_list:
 - model_name: gpt
   litellm_params: {model: openai/gpt-4o, api_key: os.environ/KEY, api_base: "http://127.0.0.1:9/v1/", rpm: 60, tpm: 9000,
-    tags: [free], stream_timeout: 5, timeout: 30, max_retries: 1, weight: 2, drop_params: os.environ/YES}
+    tags: [free], max_tokens: os.environ/MOST, temperature: 1, stream_timeout: 5, timeout: 30, max_retries: 1, weight: 2, drop_params: os.environ/YES}
   model_info: {base_model: gpt-4o-mini, mode: chat, output_cost_per_image: 0.01, supports_vision: true}
 - model_name: gpt
   litellm_params: {model: openai/gpt-4o-mini, extra_headers: {x-team: os.environ/KEY}}
@@ -174,6 +179,7 @@ def test_a_real_file_is_read() -> None:
         True,
         "gpt-4o-mini",
     )
+    assert repr(dict(sorted(first.defaults.items()))) == "{'max_tokens': 100, 'temperature': 1}"
     assert second.headers == {"x-team": "sk-canary"}
     assert second.drop_params
     assert (wild.name, wild.model) == ("anthropic/*", "anthropic/*")
