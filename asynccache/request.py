@@ -120,9 +120,5 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reach(self) -> Access:
         """The caller's access for this request's provider; an empty one when it was given for another."""
-        access = self.access
-        return (
-            access
-            if access is not None and access.provider == self.provider
-            else Access(provider=self.provider)
-        )
+        access, provider = self.access, self.provider
+        return access if access is not None and access.provider == provider else Access(provider=provider)

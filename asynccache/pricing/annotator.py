@@ -82,7 +82,7 @@ class _Annotator:
             model=self._priced_as or self._model or request.model_id,
             request_model=self._priced_as or request.model_id,
             at=self._sent,
-            write_ttl=_asked_lifetime(request),
+            write_ttl=_asked_lifetime(request) if request.marks else None,
             prices=self._book,
         )
         total = None if cost.total is None else float(cost.total)

@@ -218,7 +218,7 @@ class OpenAIChat(msgspec.Struct, frozen=True):
             msg = f"{self.name} answered with a page ({media}), not with a completion; is api_base right?"
             raise InvalidResponseError(msg)
         sse = media == "text/event-stream" or (request.stream and not media.endswith("json"))
-        needs_done = self.profile.needs_done and self.is_official(self.base(request))
+        needs_done = sse and self.profile.needs_done and self.is_official(self.base(request))
         return ChatDecoder(
             sse=sse,
             dialect=self.profile.dialect,

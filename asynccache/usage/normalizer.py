@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from asynccache.errors import ConfigurationError
 from asynccache.events import ReportedUsage, Started
 from asynccache.reply import Usage
+from asynccache.shapes import is_object
 from asynccache.usage.fields import DIALECTS
 from asynccache.usage.reading import merge_told, read_usage
 
@@ -106,7 +106,7 @@ def _asked_lifetime(request: Request) -> str | None:
     """The one lifetime that the request asked its cache writes to have; None if none or several."""
     asked = {mark.ttl for mark in request.marks if mark.ttl is not None}
     if not asked:
-        options: Mapping[str, Any] | None = request.params.get("prompt_cache_options")
-        ttl = options.get("ttl") if isinstance(options, Mapping) else None
+        options: Any = request.params.get("prompt_cache_options")
+        ttl = options.get("ttl") if options is not None and is_object(options) else None
         return ttl if isinstance(ttl, str) else None
     return asked.pop() if len(asked) == 1 else None
