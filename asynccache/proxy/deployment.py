@@ -99,6 +99,8 @@ class Deployment:
         ]
         self._around = around if ledger is None else ledger.within(around)
         self._translated = Pipeline([*self._around, aggregate, translate_cache_control, mark_sent], transport)
+        self._passed = Pipeline(self._around, self._pass)
+        self._passing: dict[tuple[str | None, int], tuple[HttpCall, Stage]] = {}
         self._templates: dict[tuple[str, bool], HttpCall] = {}
 
     @property
@@ -151,11 +153,21 @@ class Deployment:
 
     async def send(self, call: HttpCall, request: Request, tap: Stage) -> Stream[Any]:
         """Send *call* as it stands; *tap* sees the answer's bytes pass and tells what the stages must know."""
+        attempt = (request.call_id, request.attempt)
+        self._passing[attempt] = call, tap
+        try:
+            return await self._passed(request)
+        finally:
+            del self._passing[attempt]
+
+    async def _pass(self, request: Request) -> Stream[Any]:
+        """The end of the pipeline, made once, of the calls that `send` sends."""
+        call, tap = self._passing[request.call_id, request.attempt]
 
         async def post(again: Request) -> Stream[Any]:
             return await self._transport.send(call, again, self.provider)
 
-        return await Pipeline([*self._around, tap, mark_sent], post)(request)
+        return await tap(request, lambda again: mark_sent(again, post))
 
     async def ask_aside(self, call: HttpCall, request: Request) -> Stream[bytes]:
         """Send a call that uses nothing and costs nothing: no row is kept of it."""

@@ -129,7 +129,11 @@ class Server:
         dialect: Dialect = "anthropic" if path.startswith("/v1/messages") else "openai"
         call = Call(request, self.served, uuid4().hex, dialect)
         try:
-            with below_caller(request.headers, self.served.settings):
+            settings = call.served.settings
+            if settings.traces:
+                with below_caller(request.headers, settings):
+                    response = await self._routed(call, request.method, path, query)
+            else:
                 response = await self._routed(call, request.method, path, query)
         except AsyncCacheError as error:
             if not call.outcome.attempt_ids:

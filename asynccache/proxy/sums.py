@@ -52,8 +52,7 @@ class Sums(msgspec.Struct, kw_only=True):
 
     def add(self, other: Sums) -> None:
         """Add *other* to this."""
-        for name in _NAMES:
-            value = getattr(other, name)
+        for name, value in zip(_NAMES, msgspec.structs.astuple(other), strict=True):
             if value:
                 setattr(self, name, getattr(self, name) + value)
 

@@ -48,6 +48,13 @@ class Watch:
 
 
 @final
+class _Events(web.StreamResponse):
+    """A response whose head goes out with its first event: one packet, one call of the system."""
+
+    _send_headers_immediately = False
+
+
+@final
 class EventStream:
     """A stream of server-sent events to one caller.
 
@@ -59,7 +66,7 @@ class EventStream:
     def __init__(self, request: web.BaseRequest, headers: Mapping[str, str], watch: Watch) -> None:
         self.since: float | None = None
         self.gone = False
-        self.response = web.StreamResponse(
+        self.response = _Events(
             headers={
                 "content-type": "text/event-stream; charset=utf-8",
                 "cache-control": "no-cache",
@@ -71,7 +78,7 @@ class EventStream:
         self._loop = asyncio.get_running_loop()
 
     async def begin(self) -> None:
-        """Send the head.
+        """Get the head ready; it goes out with what is written first.
 
         Raises:
             ConnectionError: the caller has left.
