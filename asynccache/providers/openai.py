@@ -71,6 +71,9 @@ _BREAKPOINT = "prompt_cache_breakpoint"
 _WITH_BREAKPOINTS = re.compile(r"gpt-(?:5\.(?:[6-9]|\d\d)|[6-9]|\d\d)(?:[.\-:]|$)")
 # Reasoning models refuse max_tokens: they want max_completion_tokens.
 _REASONING = re.compile(r"(?:o\d|gpt-(?:5|[6-9]|\d\d))(?:[.\-:]|$)")
+# facts/wire.md §2.1: GPT-6 and the o series refuse to be told how to sample.
+_WITHOUT_SAMPLING = re.compile(r"(?:o\d|gpt-(?:[6-9]|\d\d))(?:[.\-:]|$)")
+_SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 
 _OLD_MODEL = CacheRules(
     style="none",
@@ -293,6 +296,9 @@ def _openai_rules(request: Request, profile: ChatProfile) -> CacheRules:
 
 
 def _adapt(body: dict[str, Any], request: Request) -> None:
+    if request.drop_params and _WITHOUT_SAMPLING.match(request.model_id):
+        for name in _SAMPLING:
+            body.pop(name, None)
     if "max_tokens" in body and "max_completion_tokens" not in body and _REASONING.match(request.model_id):
         body["max_completion_tokens"] = body.pop("max_tokens")
 

@@ -56,6 +56,8 @@ def chat_passes(deployment: Deployment, body: Body, request: Request) -> bool:
         taken = provider.cache_rules(request).params
         if any(name in fields and name not in taken for name in _CACHE_PARAMS):
             return False
+    if deployment.model.drop_params:
+        request = msgspec.structs.replace(request, drop_params=True)
     return profile.adapt is None or not _adapts(profile.adapt, fields, request)
 
 

@@ -91,3 +91,26 @@ async def test_every_error_has_its_list(name: str, stream: bool, path: str, sim:
     assert len(sim.log) == (1 if answered else 0)
     assert headers.get("x-litellm-attempted-retries") == ("1" if answered else None)
     assert b"sk-upstream-canary-key" not in told
+
+
+DROPPING = """
+model_list:
+- {model_name: drops, litellm_params: {model: simulator/openai/gpt-6.2-sol, drop_params: true}}
+- {model_name: keeps, litellm_params: {model: simulator/openai/gpt-6.2-sol}}
+"""
+
+
+async def test_what_a_model_refuses_is_left_out_where_that_is_asked_for(sim: Simulator) -> None:
+    """With `drop_params` GPT-6 is not told how to sample; without it the caller hears that it cannot be; Anthropic's
+    callers, whose format has temperatures for every model, are answered in both cases."""
+    body = b'{"model":"%b","messages":[{"role":"user","content":"hi"}],"max_tokens":20,"temperature":0.5,"top_p":0.9}'
+    async with serving(sim, DROPPING) as proxy:
+        dropped, _, _ = await post(proxy, "/v1/chat/completions", body % b"drops")
+        sent = sim.log[-1].body
+        kept, told, _ = await post(proxy, "/v1/chat/completions", body % b"keeps")
+        others = [(await post(proxy, "/v1/messages", body % name))[0] for name in (b"drops", b"keeps")]
+    assert dropped == 200
+    assert not {"temperature", "top_p"} & sent.keys()
+    assert kept == 400
+    assert b"temperature" in told
+    assert others == [200, 200]
