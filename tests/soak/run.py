@@ -88,12 +88,14 @@ class Soak:
             self.outcomes[type(error).__name__] += 1
 
     async def watch(self) -> None:
+        looked = 0.0
         while True:
             before, worked = time.perf_counter(), time.thread_time()
             await asyncio.sleep(_TICK)
             self.lags.append(time.perf_counter() - before - _TICK)
             self.busy.append(time.thread_time() - worked)
-            if len(self.lags) % 100 == 0:
+            if before - looked >= 1.0:
+                looked = before
                 self.memory.append((time.monotonic(), resident()))
                 if self.proxy is not None:
                     self.proxy.look()

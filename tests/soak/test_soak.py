@@ -9,12 +9,13 @@ import pytest
 from .run import soak
 
 
-def check(measured: dict[str, Any], streams: int, error: str = "StreamInterruptedError") -> None:
+def check(measured: dict[str, Any], streams: int, errors: set[str]) -> None:
     """No row is lost or doubled, no spoiled stream is a success, and every whole one told its own usage."""
     server, whole = measured["server"], streams - streams // 10
     assert measured["rows"] == server["attempts"] == streams
     assert measured["outcomes"].pop("provider") == server["whole"] == whole
-    assert measured["outcomes"] == {error: streams // 10}
+    assert measured["outcomes"].keys() <= errors
+    assert sum(measured["outcomes"].values()) == streams // 10
     assert measured["sources"]["provider"] == whole
     assert measured["tokens"] == server["tokens"]
     assert server["open"] == 0
@@ -24,7 +25,9 @@ def check(measured: dict[str, Any], streams: int, error: str = "StreamInterrupte
 def test_300_streams() -> None:
     """Nothing is lost; memory holds, and no turn of the loop is long."""
     measured = soak(300, pause=0.05)
-    check(measured, 300)
+    check(
+        measured, 300, {"StreamInterruptedError", "InvalidResponseError"}
+    )  # a bad chunk is one or the other
     assert measured["rss_most_mb"] - measured["rss_before_mb"] < 40
     assert measured["busy_worst_ms"] < 500  # of processor time: a busy machine does not count
     assert measured["wall_s"] < 30
@@ -34,7 +37,7 @@ def test_300_streams() -> None:
 def test_300_streams_through_a_proxy() -> None:
     """The same with a proxy and its ledger in between: a row for every attempt, in tokens what the provider told."""
     measured = soak(300, pause=0.05, proxy=True)
-    check(measured, 300, "InternalServerError")  # what the proxy's error event is to its caller
+    check(measured, 300, {"InternalServerError"})  # what the proxy's error event is to its caller
     proxy, server = measured["proxy"], measured["server"]
     assert proxy["rows"] == proxy["attempt_ids"] == server["attempts"]
     assert (proxy["ok"], proxy["tokens"]) == (server["whole"], server["tokens"])
