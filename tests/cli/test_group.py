@@ -27,6 +27,22 @@ def test_help_names_every_command() -> None:
         assert f"asynccache {name}" in own.stdout
 
 
+def test_help_imports_no_command() -> None:
+    """Nothing of ours but the group itself is imported for `--help`, whatever there is to be helped with."""
+    code = f"""
+import sys
+try:
+    {START}
+except SystemExit:
+    print(sorted(name for name in sys.modules if name.startswith("asynccache")), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [*PYTHON, "-c", code, "--help"], env=environment(), capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.stderr.strip() == "['asynccache', 'asynccache.cli', 'asynccache.cli.group']"
+
+
+@pytest.mark.slow  # it decides by a clock, which a busy machine spoils: pytest -m slow tests/cli
 def test_help_is_quick() -> None:
     """`--help` takes at most 0.2 s, interpreter included, because no command is imported for it."""
     command = [PYTHON[0], "-c", START, "--help"]
