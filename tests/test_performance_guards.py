@@ -112,11 +112,12 @@ async def calls_per_chunk(wire: str, per_read: int, *, machines: int = 0) -> flo
 @pytest.mark.parametrize(
     ("wire", "per_read", "most"),
     [
-        ("openai", 16, 16),
-        ("openai", 1, 32),
-        ("anthropic", 16, 25),
-        ("anthropic", 1, 40),
-        ("converse", 16, 30),
+        ("openai", 16, 8),
+        ("openai", 1, 18),
+        ("anthropic", 16, 10),
+        ("anthropic", 1, 23),
+        ("converse", 16, 14),
+        ("converse", 1, 27),
         ("openai-tools", 16, 48),
     ],
 )

@@ -73,6 +73,25 @@ CONVERSE = [
 ]
 
 _CHUNK = b'{"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"usage":null}'
+_PIECE = b'{"index":0,"function":{"arguments":"x"}}'
+_CALLED = [
+    _CHUNK.replace(b'"content":"a"', b'"tool_calls":[%b]' % calls)
+    for calls in (
+        b'{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":""}}',
+        b'{"index":1,"id":"u","type":"function","function":{"name":"g","arguments":"{"}}',
+        b'{"index":0,"function":{"name":"h","arguments":"{}"}}',
+        _PIECE,
+        _PIECE,
+        _PIECE.replace(b'"x"', b'""'),
+        _PIECE.replace(b'"x"', b"null"),
+        _PIECE.replace(b'"x"', b'{"a":1}'),
+        _PIECE.replace(b'"x"', b'"x","name":""'),
+        _PIECE.replace(b'"index":0', b'"index":1,"id":null,"type":"function"'),
+        _PIECE.replace(b'"index":0,', b""),
+        _PIECE.replace(b'"function":{"arguments":"x"}', b'"custom":{"input":"x"}'),
+        _PIECE + b"," + _PIECE,
+    )
+]
 OPENAI = [
     _CHUNK,
     _CHUNK,
@@ -81,6 +100,8 @@ OPENAI = [
     _CHUNK.replace(
         b'"a"', b'"a","tool_calls":[{"index":0,"id":"t","function":{"name":"f","arguments":"{}"}}]'
     ),
+    *_CALLED,
+    *_CALLED,
     _CHUNK.replace(b'"a"', b'""'),
     _CHUNK.replace(b'"a"', b"null"),
     _CHUNK.replace(b'"a"', b'[{"type":"text","text":"p"}]'),
@@ -148,8 +169,8 @@ def test_converse(runs: list[tuple[tuple[str, bytes], int]]) -> None:
     assert (quick.took_progress(), quick.done) == (slow.took_progress(), slow.done)
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from(OPENAI), max_size=12), st.booleans())
+@settings(max_examples=600, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(OPENAI), st.sampled_from(_CALLED)), max_size=12), st.booleans())
 def test_openai(events: list[bytes], together: bool) -> None:
     """Chunks are read as by a decoder whose short way is closed."""
     pieces = [b"data: %b\n\n" % event for event in events]
@@ -168,4 +189,5 @@ def test_openai(events: list[bytes], together: bool) -> None:
     quick = _outcome(read)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(openai_decode, "decode_text", closed)
+        patch.setattr(openai_decode, "decode_piece", closed)
         assert quick == _outcome(read)

@@ -32,6 +32,7 @@ from asynccache.providers.openai_wire import (
     Message,
     custom_call,
     decode,
+    decode_piece,
     decode_text,
     flat_text,
     text_of,
@@ -90,6 +91,7 @@ class ChatDecoder:
         self._facts: tuple[Any, ...] = ()
         self._index = -1  # of the answer spoken of last
         self._in_text = False  # whether the last event was a piece of text
+        self._in_call = False  # whether it was a piece of a call
         self._open: set[int] = set()  # answers begun and not finished
         self._finished: set[int] = set()
         self._calls: dict[
@@ -178,7 +180,7 @@ class ChatDecoder:
             return decode(mended(data, Body, "OpenAI's chat"))
 
     def _run(self, run: list[bytes]) -> None:
-        """After a piece of text the next is most likely one too: it takes the short way, all else the long one."""
+        """After a piece of text, or of a call, the next is most likely one too: such take the short way."""
         for data in run:
             if self._in_text:
                 try:
@@ -191,7 +193,25 @@ class ChatDecoder:
                         self._progress = True
                         self._emit_text(TextDelta(content, choice.index, data))
                         continue
+            elif self._in_call and self._is_piece(data):
+                continue
             self._other_event(data)
+
+    def _is_piece(self, data: bytes) -> bool:
+        """Whether *data* is one more piece of a call that has begun, and no more; then it is emitted."""
+        try:
+            (choice,) = decode_piece(data).choices
+            (call,) = choice.delta.tool_calls
+        except (ValueError, RecursionError):
+            self._in_call = False
+            return False
+        index = choice.index
+        position, known_id = self._calls.get((index, call.index), (0, None))
+        if known_id is None or index != self._index:
+            return False
+        self._progress = True
+        self._emit(ToolCallFragment(position, None, None, call.function.arguments, index, data))
+        return True
 
     def _other_event(self, data: bytes) -> None:
         if data == b"[DONE]":
@@ -343,6 +363,7 @@ class ChatDecoder:
             index,
             raw,
         )
+        self._in_call = True
         self._emit(fragment)
 
     def _finish(self, choice: Choice, index: int, raw: bytes) -> None:

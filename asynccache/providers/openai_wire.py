@@ -14,9 +14,11 @@ __all__ = [
     "Choice",
     "Function",
     "Message",
+    "PieceBody",
     "TextBody",
     "custom_call",
     "decode",
+    "decode_piece",
     "decode_text",
     "flat_text",
     "text_of",
@@ -112,8 +114,50 @@ class TextBody(msgspec.Struct, gc=False):
     x_groq: None = None
 
 
+class _Arguments(msgspec.Struct, gc=False):
+    arguments: str
+    name: _Nothing = None
+
+
+class _Piece(msgspec.Struct, kw_only=True, gc=False):
+    index: int
+    id: _Nothing = None
+    function: _Arguments
+    custom: None = None
+
+
+class _PieceDelta(msgspec.Struct, gc=False):
+    tool_calls: list[_Piece]
+    content: _Nothing = None
+    reasoning_content: _Nothing = None
+    reasoning: _Nothing = None
+    refusal: _Nothing = None
+    function_call: None = None
+    annotations: None = None
+    audio: None = None
+
+
+class _PieceChoice(msgspec.Struct, kw_only=True, gc=False):
+    index: int = 0
+    delta: _PieceDelta
+    logprobs: None = None
+    finish_reason: None = None
+    usage: None = None
+    error: None = None
+
+
+class PieceBody(msgspec.Struct, gc=False):
+    """A chunk with pieces of calls' arguments and nothing else; that it is one piece is for who reads it to check."""
+
+    choices: list[_PieceChoice]
+    usage: None = None
+    error: None = None
+    x_groq: None = None
+
+
 decode = msgspec.json.Decoder(Body).decode
 decode_text = msgspec.json.Decoder(TextBody).decode
+decode_piece = msgspec.json.Decoder(PieceBody).decode
 
 
 def custom_call(custom: Any) -> dict[str, Any]:
