@@ -15,7 +15,7 @@ import pytest
 from asynccache.proxy.audit import verify_audit
 from asynccache.proxy.config import Settings
 from asynccache.proxy.virtual_keys import digest_of, new_key
-from tests.proxy.process import Running, running
+from tests.proxy.process import Running, run, running
 from tests.proxy.serving import KEY
 from tests.proxy.upstream import Upstream
 
@@ -126,6 +126,21 @@ async def test_a_budget_without_a_ledger_is_not_let_in_by_a_reload(
             assert "the key 'team' has a budget" in told
             assert warned(told) == ["ledger"]
             assert await it.status(key) == 401
+
+
+def test_what_a_limit_means_over_replicas_is_told(tmp_path: Path) -> None:
+    """Where processes share a ledger, the start says which limits count in each of them; else there is nothing to say."""
+    key, file = new_key(), tmp_path / "config.yaml"
+    for ledger, rights, is_told in (
+        ("postgresql://db/x", {"rpm": 5}, True),
+        ("postgresql://db/x", {"budget": 5}, False),
+        ("usage.db", {"rpm": 5}, False),
+    ):
+        own = {"ledger": ledger, "keys": [row(key, **rights)]}
+        file.write_text(json.dumps({"asynccache_settings": own}))
+        done = run("--config", str(file), "--check")
+        assert done.returncode == 0
+        assert ("rpm, tpm and concurrency (team) count in each process" in done.stderr) == is_told
 
 
 def test_every_setting_is_accounted_for() -> None:

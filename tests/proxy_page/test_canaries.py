@@ -206,6 +206,10 @@ async def test_a_process_and_its_command_line(tmp_path: Path) -> None:
             lines, limits = of_process(proxy.process.pid)
             proxy.process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(proxy.process.wait, 10) == 0
+    assert (
+        "/ui/link with the master key gives a link" in proxy.said
+    )  # a log is told how, and gets no link itself
+    assert "once=" not in proxy.said
     assert re.search(r"Max core file size\s+0\s", limits)
     for secret in (key, KEY, UPSTREAM, WORD):
         assert secret not in proxy.said
