@@ -90,8 +90,33 @@ def spoken_blocks(message: dict[str, Any], *, reasoning: bool = False) -> tuple[
     return tuple(message_blocks(message, reasoning=reasoning))[1:]
 
 
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "n", "seed", "max_output_tokens"), ((int,), "an integer")),
+    **dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty"), ((int, float), "a decimal")),
+    **dict.fromkeys(("stream", "parallel_tool_calls", "logprobs", "store"), ((bool,), "a boolean")),
+    **dict.fromkeys(("response_format", "stream_options", "reasoning", "text"), ((dict,), "an object")),
+    "tools": ((list,), "an array of objects"),
+    "stop": ((str, list), "a string or an array of strings"),
+    "tool_choice": ((str, dict), "a string or an object"),
+}  # fmt: skip
+
+
+def check_kinds(body: dict[str, Any]) -> None:
+    """Refuses a parameter of another kind than it has, in OpenAI's words."""
+    for name, (kinds, told) in _KINDS.items():
+        value = body.get(name)
+        if value is not None and type(value) not in kinds:
+            raise Refusal(
+                400,
+                f"Invalid type for '{name}': expected {told}, but got {type(value).__name__} instead.",
+                param=name,
+                code="invalid_type",
+            )
+
+
 def check_chat(body: dict[str, Any]) -> None:
     """Refuses a body that no provider of this shape takes, in OpenAI's words."""
+    check_kinds(body)
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise Refusal(400, "you must provide a model parameter")
     if type(body.get("messages")) is not list:

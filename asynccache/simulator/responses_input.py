@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .chat_prompt import ROLES
+from .chat_prompt import ROLES, check_kinds
 from .loose import obj, objs
 from .openai_request import check_parameters, openai_prompt, question, reasons
 from .rules import OPENAI_TTL, openai_rule, openai_version
@@ -74,6 +74,7 @@ def turns(body: dict[str, Any], recall: Recall) -> list[dict[str, Any]]:
 
 
 def _check(body: dict[str, Any]) -> None:
+    check_kinds(body)
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise _wrong("Missing required parameter: 'model'.", "model", "missing_required_parameter")
     given = body.get("input")

@@ -195,9 +195,27 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"model": "gpt-6.2-sol", "input": "hi", "reasoning": {"effort": "none"}},
         "reasoning.effort",
     ),
+    "a limit in words": ({"input": "hi", "max_output_tokens": "20"}, "max_output_tokens"),
     "in the background": ({"input": "hi", "background": True}, "background"),
     "prewarmed": ({"input": "hi", "prompt_cache_options": {"prewarm": True}}, "prompt_cache_options.prewarm"),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_tokens", "5"), ("n", True), ("temperature", "hot"), ("stream", 1), ("tools", "x"), ("stop", 5)],
+)
+async def test_chat_parameters_have_their_kinds(name: str, value: Any, sim: Simulator) -> None:
+    """A parameter of another kind is a 400 that names it, never a fault of the simulator's."""
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}], name: value}
+    async with ai(sim) as client, ai(sim, sim.deepseek_base) as other:
+        for each in (client, other):
+            with pytest.raises(openai.BadRequestError, match=name):
+                await each.post(
+                    "/chat/completions",
+                    body={**body, "model": "deepseek-v4-flash" if each is other else "gpt-4o"},
+                    cast_to=object,
+                )
 
 
 @pytest.mark.parametrize("name", WRONG)
