@@ -107,7 +107,9 @@ class ConverseReader:
         self._blocks: dict[int, _Block] = {}
         self._emit: Emit[Event] = _nowhere
         self._say: Emit[Event] = _nowhere  # where it sends text
-        self._spoken: tuple[int, _Block] | None = None  # the block that the last event was a piece of text of
+        self._spoken: tuple[int, list[str]] | None = (
+            None  # the block's text that the last event was a piece of
+        )
         self._calls = 0
         self._rank = _REASONING
         self._plain = True  # reasoning, text and calls in that order say it all
@@ -122,12 +124,18 @@ class ConverseReader:
 
         After a piece of text the next is most likely one too: it takes a shorter way.
         """
+        if name != "contentBlockDelta":
+            for payload in payloads:
+                self.event(name, payload, emit)
+                if self.done:
+                    return
+            return
         if emit is not self._emit:
             self._emit, self._say = emit, outlet(emit, TextDelta)
         say = self._say
         for payload in payloads:
-            if self._spoken is not None and name == "contentBlockDelta":
-                index, block = self._spoken
+            if self._spoken is not None:
+                index, pieces = self._spoken
                 try:
                     told = decode_text(payload)
                 except (ValueError, RecursionError):
@@ -136,12 +144,10 @@ class ConverseReader:
                     text = told.delta.text
                     if text and told.content_block_index == index:
                         self._progress = True
-                        block.text.append(text)
+                        pieces.append(text)
                         say(TextDelta(text, 0, payload))
                         continue
             self.event(name, payload, emit)
-            if self.done:
-                return
 
     def event(self, name: str, payload: bytes, emit: Emit[Event]) -> None:
         """Take one event of a stream; padding and unknown fields are passed over."""
@@ -217,7 +223,7 @@ class ConverseReader:
         if delta.text is not None:
             self._text(block, delta.text, payload, emit)
             if delta.text:
-                self._spoken = index, block
+                self._spoken = index, block.text
         elif delta.tool_use is not None:
             self._input(block, delta.tool_use.input, payload, emit)
         elif delta.reasoning_content is not None:
