@@ -16,18 +16,21 @@ from asynccache import AsyncCacheError, Client, Timeout
 from asynccache.errors import APIConnectionError, APITimeoutError
 from asynccache.simulator.faults import Faults
 
+from .clocked import LIMIT
+from .measure import clocks
 from .rig import BOTH, TEXT, WIRES, Rig
 
 pytestmark = pytest.mark.anyio
 
-LIMIT = 0.3
+
+SLACK = 1.0  # seconds that a busy machine may add; by the clock it is `test_clocks_by_the_clock`
 
 
 async def timed_out(rig: Rig, wire: str, phase: str, *, stream: bool = True, **asked: Any) -> None:
     outcome = await rig.ask(wire, stream=stream, timeout=Timeout(**{phase: LIMIT}), **asked)
     assert isinstance(outcome.error, APITimeoutError), outcome
     assert outcome.error.phase == phase
-    assert LIMIT * 0.95 <= outcome.took <= LIMIT + 0.25
+    assert LIMIT * 0.95 <= outcome.took <= LIMIT + SLACK
     assert len(outcome.usages) == 1
     await rig.settled()
 
@@ -46,7 +49,7 @@ async def test_nothing_but_noise_at_first(rig: Rig, wire: str, end: str) -> None
     if end == "flood":
         outcome = await rig.ask(wire, fault={"cut_event": 0, "end": end}, timeout=Timeout(first_event=LIMIT))
         assert outcome.error is not None
-        assert outcome.took < LIMIT + 0.5
+        assert outcome.took < LIMIT + SLACK
         return
     if wire in {"converse", "invoke"} and end in {
         "drip",
@@ -54,7 +57,7 @@ async def test_nothing_but_noise_at_first(rig: Rig, wire: str, end: str) -> None
     }:  # no frame begins so: it is refused earlier
         outcome = await rig.ask(wire, fault={"cut_event": 0, "end": end}, timeout=Timeout(first_event=LIMIT))
         assert outcome.error is not None
-        assert outcome.took < LIMIT + 0.25
+        assert outcome.took < LIMIT + SLACK
         return
     await timed_out(rig, wire, "first_event", fault={"cut_event": 0, "end": end})
 
@@ -87,7 +90,7 @@ async def test_the_whole_call(rig: Rig, wire: str, stream: bool) -> None:
             await client.acompletion(
                 **rig.arguments(wire, scenario={"status": 503}, on_usage=usages.append), stream=stream
             )
-        assert time.monotonic() - begun <= LIMIT + 0.25
+        assert time.monotonic() - begun <= LIMIT + SLACK
     assert 1 <= len(usages) <= 3
 
 
@@ -98,7 +101,7 @@ async def test_stall_after_the_terminator(rig: Rig, wire: str) -> None:
         outcome = await rig.ask(wire, fault={"end": end})
         assert outcome.error is None
         assert outcome.text == TEXT
-        assert outcome.took < 0.3
+        assert outcome.took < SLACK
     await rig.settled()
 
 
@@ -123,7 +126,7 @@ async def test_connections_that_are_not_made(rig: Rig) -> None:
         for base in (f"http://127.0.0.1:{port}/v1", "http://no-such-host.invalid/v1"):
             outcome = await rig.ask("openai", base=base, timeout=Timeout(connect=2.0))
             assert isinstance(outcome.error, APIConnectionError)
-            assert outcome.took < 2.3
+            assert outcome.took < 2.0 + SLACK
             assert len(outcome.usages) == 1
 
 
@@ -149,7 +152,7 @@ async def test_connection_that_nobody_accepts(rig: Rig) -> None:
             sock.close()
     assert isinstance(outcome.error, APITimeoutError)
     assert outcome.error.phase == "connect"
-    assert LIMIT * 0.95 <= outcome.took <= LIMIT + 0.25
+    assert LIMIT * 0.95 <= outcome.took <= LIMIT + SLACK
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +187,7 @@ async def test_plain_text_where_tls_is_spoken(rig: Rig) -> None:
         base = rig.sim.openai_base.replace("http://", "https://")
         outcome = await rig.ask("openai", client=client, base=base, timeout=Timeout(connect=1.0))
     assert isinstance(outcome.error, APIConnectionError)
-    assert outcome.took < 1.3
+    assert outcome.took < 1.0 + SLACK
     assert len(outcome.usages) == 1
 
 
@@ -221,3 +224,10 @@ async def test_waiting_for_a_place(rig: Rig) -> None:
     assert sorted(order) == list(range(200))
     assert max(abs(number - place) for place, number in enumerate(order)) < 60
     assert rig.faults.accepted <= 12
+
+
+@pytest.mark.slow  # pytest -m slow tests/reliability/test_clocks.py, on a quiet machine
+async def test_clocks_by_the_clock(rig: Rig) -> None:
+    """Guarantee 9: each of 15 ways to make a clock fire does so within 250 ms of its limit, and not before it."""
+    for name, late in (await clocks(rig)).items():
+        assert -1 <= late <= 250, name

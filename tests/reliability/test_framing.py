@@ -138,5 +138,5 @@ async def test_held_after_the_terminator(rig: Rig, wire: str) -> None:
     outcome = await rig.ask(wire, fault={"hold": 5.0})
     assert outcome.error is None
     assert outcome.text == TEXT
-    assert outcome.took < 0.3
+    assert outcome.took < 2  # of 5; by the clock it is 100 ms
     await rig.settled()

@@ -29,7 +29,10 @@ PATHS: dict[str, tuple[dict[str, Any], int]] = {
     "whole": ({"stream": False}, 3),
     "refused": ({"fault": {"status": 400, "body": "{}", "split": 1}}, 2),
     "cut": ({"fault": {**EACH, "cut_event": 6, "end": "rst"}}, 6),
-    "timed out": ({"fault": {"cut_event": 0, "end": "stall"}, "timeout": Timeout(first_event=0.005)}, 6),
+    "timed out": (
+        {"fault": {"cut_event": 0, "end": "stall"}, "timeout": Timeout(first_event=0.005), "max_retries": 0},
+        2,
+    ),
 }
 
 
