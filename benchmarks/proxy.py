@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.proxy --litellm PYTHON --portkey FOLDER`` measures all, writes ``results/proxy.json`` and the
 Proxy section of RESULTS.md. PYTHON is an interpreter that has ``litellm[proxy]``, FOLDER one into which npm has put
-``@portkey-ai/gateway``; what is not there says so. The server that is measured has one core to itself, the load and
-the upstream share the others; CPU is the server's alone.
+``@portkey-ai/gateway``; what is not there says so. (The newest ``@hono/node-server`` that npm picks for Portkey 1.15.2
+makes each of its streams a 500 on Node 20: ``"overrides": {"@hono/node-server": "1.13.7"}`` in package.json.) The
+server that is measured has one core to itself, the load and the upstream share the others; CPU is the server's alone.
 """
 
 from __future__ import annotations
@@ -105,10 +106,13 @@ class Run:
                         continue
 
     def _cases(self, servers: dict[str, Server], provider: int) -> None:
+        names = list(servers)
         for number in range(self._rounds):
+            names.append(names.pop(0))  # nobody always comes first
             for case, (clients, stream) in CASES.items():
                 self._direct(case, provider, clients, stream=stream)
-                for name, server in servers.items():
+                for name in names:
+                    server = servers[name]
                     if number and (name, case) in self._slow:
                         continue  # it had its seconds, and more
                     body = {"model": "gpt-4o" if name == PEERS[1] else "openai", "messages": MESSAGES}
