@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asynccache.errors import AsyncCacheError
@@ -170,7 +170,12 @@ def test_converse(runs: list[tuple[tuple[str, bytes], int]]) -> None:
 
 
 @settings(max_examples=600, deadline=None)
-@given(st.lists(st.one_of(st.sampled_from(OPENAI), st.sampled_from(_CALLED)), max_size=12), st.booleans())
+@given(
+    events=st.lists(st.one_of(st.sampled_from(OPENAI), st.sampled_from(_CALLED)), max_size=12),
+    together=st.booleans(),
+)
+@example(events=[_CHUNK, b"[DONE]", _CHUNK], together=True)
+@example(events=[_CALLED[0], b"[DONE]", _CALLED[3]], together=True)
 def test_openai(events: list[bytes], together: bool) -> None:
     """Chunks are read as by a decoder whose short way is closed."""
     pieces = [b"data: %b\n\n" % event for event in events]

@@ -216,6 +216,7 @@ class ChatDecoder:
     def _other_event(self, data: bytes) -> None:
         if data == b"[DONE]":
             self._done = True
+            self._in_text = self._in_call = False  # what the same read holds after it is none of the answer
             if not self._started:
                 msg = "the answer was empty: the stream ended before its first event"
                 raise StreamInterruptedError(msg)
