@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from asynccache.errors import StreamInterruptedError
-from asynccache.stream import Emit, Stream
+from asynccache.stream import Emit, Stream, outlet
 
 pytestmark = pytest.mark.anyio
 
@@ -266,3 +266,34 @@ async def test_pipe_after_receive_is_refused() -> None:
         await stream.receive()
         with pytest.raises(RuntimeError, match="before the first receive"):
             stream.pipe(Machine("m", []))
+
+
+class Spreads:
+    """Sends each piece of text on by the outlet for text, and a number by the usual way."""
+
+    def feed(self, item: str, emit: Emit[Any]) -> None:
+        say = outlet(emit, str)
+        for piece in item:
+            say(piece)
+        emit(len(item))
+
+    def flush(self, _emit: Emit[Any]) -> None:
+        """Nothing is held back."""
+
+
+@pytest.mark.parametrize(
+    "takes", [None, frozenset({str}), frozenset({int}), frozenset({str, int}), frozenset[type]()]
+)
+@pytest.mark.parametrize("beyond", [None, frozenset({str}), frozenset({int})])
+async def test_an_outlet_passes_no_machine_by(
+    takes: frozenset[type] | None, beyond: frozenset[type] | None
+) -> None:
+    """What is sent by the outlet of its type runs through every machine that takes it, in order with the rest."""
+    log: list[Any] = []
+    stream = Stream(Source(["ab"])).pipe(Spreads()).pipe(Machine("in", log, takes=takes))
+    stream = stream.pipe(Machine("out", log, takes=beyond))
+    items = [item for item in await read(stream) if item not in {"in last", "out last"}]
+    assert items == ["a", "b", 2]
+    for name, kinds in (("in", takes), ("out", beyond)):
+        seen = [item for who, item in log if who == name and item in {"a", "b", 2}]
+        assert seen == [item for item in ("a", "b", 2) if kinds is None or type(item) in kinds]
