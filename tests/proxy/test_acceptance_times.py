@@ -38,7 +38,7 @@ async def test_a_whole_answer_has_its_time(where: str) -> None:
                 await other.messages.create(model="m", messages=HELLO, max_tokens=5)
             took = time.monotonic() - began
     assert (caught.value.status_code, also.value.status_code) == (504, 504)
-    assert 0.6 <= took < 3
+    assert 0.6 <= took < 5
 
 
 async def test_a_stream_may_take_longer_than_its_timeout() -> None:
@@ -46,16 +46,16 @@ async def test_a_stream_may_take_longer_than_its_timeout() -> None:
     pieces = [FIRST, *(CHUNK % b"word " for _ in range(10)), FINISH, USAGE, DONE]
     async with upstream() as up:
         up.answer(*pieces, media=SSE)
-        up.pause = 0.1
+        up.pause = 0.15
         async with (
-            serving(None, up.config(more="    timeout: 0.5\n"), settings=ONCE) as proxy,
+            serving(None, up.config(more="    timeout: 1.2\n"), settings=ONCE) as proxy,
             ai(proxy) as client,
         ):
             began = time.monotonic()
             stream = await client.chat.completions.create(model="m", messages=HELLO, stream=True)
             text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
     assert text == "word " * 10
-    assert time.monotonic() - began > 1
+    assert time.monotonic() - began > 1.2
 
 
 async def test_a_stream_that_stops_is_given_up() -> None:
@@ -69,7 +69,7 @@ async def test_a_stream_that_stops_is_given_up() -> None:
             with pytest.raises(openai.APIError):
                 async for _ in await client.chat.completions.create(model="m", messages=HELLO, stream=True):
                     pass
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -90,4 +90,4 @@ litellm_settings: {fallbacks: [{slow: [quick]}], num_retries: 0}
         else:
             models = {(await client.chat.completions.create(model="slow", messages=HELLO)).model}
     assert models == {"claude-sonnet-4-6"}
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 4.5
