@@ -27,6 +27,7 @@ from benchmarks.proxy_servers import (
     CORES,
     OURS,
     PEERS,
+    RELAY,
     ROOT,
     NotInstalled,
     Server,
@@ -51,7 +52,7 @@ OTHERS = {
         {"model": "anthropic", "max_tokens": 300, "messages": MESSAGES[1:]},
     ),
 }
-STARTS = {OURS[0]: 5, OURS[1]: 5, PEERS[0]: 1, PEERS[1]: 3}
+STARTS = {RELAY: 1, OURS[0]: 5, OURS[1]: 5, PEERS[0]: 1, PEERS[1]: 3}
 _LONGEST = 30.0  # seconds that a slow server gets until each of its clients has an answer
 _SLOW = 2.0  # answers a second and client under which a server is slow
 
@@ -78,7 +79,7 @@ class Run:
         with upstream() as provider, ExitStack() as stack:
             self._starts(provider)
             servers: dict[str, Server] = {}
-            for name in (*OURS, *PEERS):
+            for name in (RELAY, *OURS, *PEERS):
                 try:
                     servers[name] = stack.enter_context(running(name, provider, self._peers))
                 except NotInstalled as error:
@@ -96,7 +97,7 @@ class Run:
     def _starts(self, provider: int) -> None:
         """Whole starts, some more than the one that is needed."""
         for number in range(max(STARTS.values()) - 1):
-            for name in (*OURS, *PEERS):
+            for name in (RELAY, *OURS, *PEERS):
                 if number < STARTS[name] - 1:
                     try:
                         with running(name, provider, self._peers) as server:

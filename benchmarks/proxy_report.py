@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.proxy_servers import OURS, PEERS
+from benchmarks.proxy_servers import OURS, PEERS, RELAY
 from benchmarks.targets import Target
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _about(about: Mapping[str, Any]) -> str:
         f"{where}. The load is raw connections that ask again as soon as they are answered; the upstream writes "
         f"pre-built bytes. Servers take turns, case by case, {about['rounds']} rounds; a figure is the median over rounds. "
         "Each answer's status and text are checked, of streams the number of pieces, and one in fifty to the letter. "
-        "*Added* is over the same load sent to the upstream itself in the same round. A server that does not answer "
+        "The *bare aiohttp relay* reads, checks and counts nothing: what it costs is aiohttp's. *Added* is over the same load sent to the upstream itself in the same round. A server that does not answer "
         "each of its clients twice a second is measured once, until each has one answer."
     )
 
@@ -133,7 +133,7 @@ def _targets(measured: Mapping[str, Any]) -> str:
 
 def _processes(measured: Mapping[str, Any]) -> str:
     rows: list[list[str]] = []
-    for name in (*OURS, *PEERS):
+    for name in (RELAY, *OURS, *PEERS):
         kept = measured["servers"].get(name)
         if kept is None or "most" not in kept:
             rows.append([name, *["not installed"] * 7])
@@ -156,7 +156,7 @@ def _bold(name: str) -> str:
 def _case(measured: Mapping[str, Any], case: str) -> str:
     figures = measured["cases"].get(case, {})
     rows: list[list[str]] = []
-    for name in (_DIRECT, *OURS, *PEERS):
+    for name in (_DIRECT, RELAY, *OURS, *PEERS):
         kept = figures.get(name)
         if kept is None:
             rows.append([name, *["not measured"] * 6])

@@ -1,4 +1,4 @@
-"""What is compared, each a process of its own on a core of its own: ours twice, LiteLLM's proxy, the Portkey gateway."""
+"""What is compared, each a process of its own on a core of its own: a bare relay, ours twice, LiteLLM's proxy, Portkey."""
 
 from __future__ import annotations
 
@@ -212,13 +212,21 @@ def _portkey(_folder: Path, port: int, provider: int, peers: dict[str, str]) -> 
     return ["node", str(script), f"--port={port}", "--headless"], environment, "/", headers
 
 
+def _relay(_folder: Path, port: int, provider: int, _peers: dict[str, str]) -> tuple:
+    command = [sys.executable, "-m", "benchmarks.relay", str(port), f"http://127.0.0.1:{provider}/{BASE}"]
+    return command, {"PYTHONPATH": str(ROOT)}, "/health/liveliness", {}
+
+
 _WAYS = {
+    "bare aiohttp relay": _relay,
     "asynccache, ledger off": lambda folder, port, provider, _: _ours(folder, port, provider, ledger=False),
     "asynccache, ledger on": lambda folder, port, provider, _: _ours(folder, port, provider, ledger=True),
     "LiteLLM proxy": _litellm,
     "Portkey gateway": _portkey,
 }
 OURS = ("asynccache, ledger off", "asynccache, ledger on")
+RELAY = "bare aiohttp relay"
+"""The floor of what aiohttp's server and client cost together."""
 PEERS = ("LiteLLM proxy", "Portkey gateway")
 
 
