@@ -125,6 +125,7 @@ def test_every_configuration_is_good(name: str, tmp_path: Path) -> None:
     given = {
         "MASTER_KEY": "f2b7c1d09e8a4b6532c1a0fedcba98765432100123456789",
         "ANTHROPIC_API_KEY": "sk-ant-x",
+        "OPENAI_API_KEY": "sk-x",
         "DATABASE_URL": "postgresql://u:p@db.example/asynccache",
     }
     done = run("proxy", "--config", str(tmp_path / name), "--check", **given)
