@@ -17,6 +17,7 @@ from asynccache.pricing.shelves import Shelf, canonical, index_of_providers, she
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from asynccache.pricing.plain import Plan, PlanKey
     from asynccache.pricing.quick import Quote, Shape
     from asynccache.pricing.rates import UnitRates
 
@@ -104,6 +105,8 @@ class PriceBook:
         self._vendors: dict[str, str | None] = {}
         self.quotes: dict[Shape, Quote] = {}
         """Rates that `completion_cost` need not look up again."""
+        self.plans: dict[PlanKey, Plan | None] = {}
+        """The same for the cost of a call, by bucket; None where each has to be worked out."""
         self.add(models)
 
     def add(self, models: Iterable[tuple[str, Model]]) -> None:
@@ -113,7 +116,7 @@ class PriceBook:
             rows.setdefault(canonical(provider) or provider.lower(), {})[model.name] = model
         for provider, added in rows.items():
             self._shelve(provider, added)
-        for memory in (self._found, self._matches, self._vendors, self.quotes):
+        for memory in (self._found, self._matches, self._vendors, self.quotes, self.plans):
             memory.clear()
 
     def _shelve(self, provider: str, added: dict[str, Model]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import TYPE_CHECKING, Final, NamedTuple
+from datetime import UTC
+from typing import TYPE_CHECKING, NamedTuple
 
 from asynccache.pricing.amounts import Amounts, amounts_of, counts_of, iteration_counts, rates_for
 from asynccache.pricing.book import default_book
-from asynccache.pricing.catalogue import Match, NoMatch, PriceBook
+from asynccache.pricing.catalogue import Match, NoMatch, PriceBook, remember
+from asynccache.pricing.plain import DOLLAR, money, plain_cost, plan_for
 from asynccache.pricing.rates import SCALE, UnitRates
 from asynccache.pricing.reported import reported_cost
 from asynccache.pricing.shelves import canonical
@@ -15,6 +16,7 @@ from asynccache.reply import Cost, Price
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from decimal import Decimal
 
     from asynccache.reply import Usage
 
@@ -70,11 +72,32 @@ def price_usage(
         prices: the book; the shared one by default.
     """
     request = Request(provider, model, request_model, at, region, write_ttl)
+    book = prices or default_book()
     reported = reported_cost(usage, provider)
-    summed = _sum(usage, request, prices or default_book())
+    cost = _plain(usage, request, book, reported)
+    if cost is not None:
+        return cost
+    summed = _sum(usage, request, book)
     if isinstance(summed, str):
         return Cost(reason=summed, reported=reported)
     return _cost(summed, reported, estimated=usage.source == "estimated")
+
+
+def _plain(usage: Usage, request: Request, book: PriceBook, reported: Decimal | None) -> Cost | None:
+    """The cost of an answer that is like many others of its day; None for all else."""
+    at = request.at
+    if at is None or at.tzinfo is not UTC:
+        return None
+    provider, model, asked, _, region, _ = request
+    key = (
+        at.toordinal(), provider, model, asked, region, usage.inference_geo, usage.service_tier, usage.speed,
+    )  # fmt: skip
+    plan = book.plans.get(key)
+    if plan is None and key not in book.plans:
+        match = find_price(located(request, usage), book)
+        plan = None if type(match) is NoMatch else plan_for(match, tier_of(usage), at)
+        remember(book.plans, key, plan)
+    return None if plan is None else plain_cost(usage, plan, reported)
 
 
 def total_of(usage: Usage, request: Request, book: PriceBook) -> float | str:
@@ -83,7 +106,7 @@ def total_of(usage: Usage, request: Request, book: PriceBook) -> float | str:
     if isinstance(summed, str):
         return summed
     total = _plus(summed.amounts.total, summed.other)
-    return "; ".join(_unknown(summed)) if total is None else total / _DOLLAR
+    return "; ".join(_unknown(summed)) if total is None else total / DOLLAR
 
 
 def find_price(request: Request, book: PriceBook) -> Match | NoMatch:
@@ -98,20 +121,6 @@ def find_price(request: Request, book: PriceBook) -> Match | NoMatch:
             return found
         missed = missed or found
     return missed or NoMatch("neither the request nor the answer names a model")
-
-
-def _money(amount: int | None) -> Decimal | None:
-    """Dollars from 10⁻¹⁸ dollars, exactly, without trailing zeros."""
-    if not amount:
-        return None if amount is None else _NOTHING
-    if not amount % _DOLLAR:
-        return Decimal(amount // _DOLLAR)
-    return (amount * _UNIT).normalize()
-
-
-_DOLLAR: Final = 10**SCALE
-_NOTHING: Final = Decimal(0)
-_UNIT: Final = Decimal(1).scaleb(-SCALE)
 
 
 def _sum(usage: Usage, request: Request, book: PriceBook) -> _Sum | str:
@@ -232,19 +241,19 @@ def _cost(summed: _Sum, reported: Decimal | None, *, estimated: bool) -> Cost:
     if match.note:
         reasons = (*reasons, match.note)
     return Cost(
-        total=_money(total),
-        uncached_input=_money(amounts.uncached),
-        cache_read=_money(amounts.read),
-        cache_write=None if amounts.written is None else _money(sum(by_lifetime.values())),
+        total=money(total),
+        uncached_input=money(amounts.uncached),
+        cache_read=money(amounts.read),
+        cache_write=None if amounts.written is None else money(sum(by_lifetime.values())),
         cache_write_by_lifetime={
             ttl or match.lifetime or match.sold.lifetime: amount
             for ttl, units in by_lifetime.items()
-            if (amount := _money(units)) is not None
+            if (amount := money(units)) is not None
         },
-        output=_money(amounts.output),
-        other=_money(summed.other),
-        without_cache=_money(without_cache),
-        saved=_money(saved),
+        output=money(amounts.output),
+        other=money(summed.other),
+        without_cache=money(without_cache),
+        saved=money(saved),
         price=Price(
             model=match.name,
             since=match.price.since,
