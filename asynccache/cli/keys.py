@@ -65,7 +65,7 @@ def keys() -> None:
     """
 
 
-@keys.command
+@keys.command(short_help="Make a key and show it, once.")
 @click.argument("ledger", required=False)
 @click.option("--id", "key_id", help="Its name in reports and logs; one is made up where none is given.")
 @click.option(
@@ -126,7 +126,7 @@ def create(ledger: str | None, key_id: str | None, models: tuple[str, ...], **ri
     click.echo(f"the key {name!r} is made; it is shown this once only, keep it", err=True)
 
 
-@keys.command("list")
+@keys.command("list", short_help="Every key that was ever made, and what of its budget is spent.")
 @click.argument("ledger")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; amounts are strings.")
 def list_(ledger: str, *, as_json: bool) -> None:
