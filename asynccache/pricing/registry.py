@@ -62,6 +62,8 @@ def own_models(rows: Mapping[str, Any]) -> Iterator[tuple[str, Model]]:
                 f"prices[{key!r}] is {told!r}; a row is an object such as {{'input': 3, 'output': 15}}"
             )
         provider, name = _owner(key, told)
+        if canonical(provider) == "bedrock":  # one price for a model, by whichever operation it is asked
+            name = name.removeprefix("converse/").removeprefix("invoke/")
         try:
             model = _model(name, told, today)
             _check(model)

@@ -412,3 +412,13 @@ def test_a_profile_of_ones_own_account_may_be_priced() -> None:
     rows = {f"bedrock/{arn}": {"input": 3.3, "output": 16.5}}
     assert priced(rows, usage, arn, "bedrock").total == Decimal("3.3")
     assert priced(rows, usage, f"converse/{arn}", "bedrock").total == Decimal("3.3")
+
+
+@pytest.mark.parametrize("route", ["", "converse/", "invoke/"])
+@pytest.mark.parametrize("asked", ["", "converse/", "invoke/"])
+def test_bedrock_by_any_operation(route: str, asked: str) -> None:
+    """Bedrock's operations cost the same: a row under the name of one is found by that of any other."""
+    book = price_book({f"bedrock/{route}us.meta.mine-v1:0": {"input": 2, "output": 8}})
+    match = book.find(f"bedrock/{asked}us.meta.mine-v1:0")
+    assert isinstance(match, Match)
+    assert match.name == "bedrock/us.meta.mine-v1:0"
