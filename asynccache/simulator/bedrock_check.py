@@ -53,7 +53,11 @@ def check_converse(body: dict[str, Any], model: str) -> None:
         raise Refusal(400, "A conversation must start with a user message. Try again with one.")
     if any(one == next_ for one, next_ in pairwise(roles)):
         raise Refusal(400, "A conversation must alternate between user and assistant roles.")
+    limit = obj(body.get("inferenceConfig")).get("maxTokens")
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise Refusal(400, f"inferenceConfig.maxTokens: {limit!r} is no integer of at least 1")
     _check_texts(body)
+    _check_thoughts(body, model)
     _check_tools(body)
     _check_checkpoints(body, model)
 
@@ -72,6 +76,20 @@ def _check_texts(body: dict[str, Any]) -> None:
             text = block.get("text")
             if type(text) is str and not text.strip():
                 raise Refusal(400, f"The text field in the ContentBlock object at {where}.{number} is blank.")
+
+
+def _check_thoughts(body: dict[str, Any], model: str) -> None:
+    """Only Claude signs its thoughts, and only Claude takes signed ones (earendil-works/pi#686)."""
+    if "anthropic." in model or model.startswith("arn:"):
+        return
+    for message in objs(body.get("messages")):
+        for block in objs(message.get("content")):
+            if obj(obj(block.get("reasoningContent")).get("reasoningText")).get("signature"):
+                raise Refusal(
+                    400,
+                    "This model doesn't support the reasoningContent.reasoningText.signature field. "
+                    "Remove reasoningContent.reasoningText.signature and try again.",
+                )
 
 
 def _check_tools(body: dict[str, Any]) -> None:

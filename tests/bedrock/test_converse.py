@@ -581,3 +581,20 @@ def test_betas_of_a_header_stand_in_the_body(name: str, route: str) -> None:
     fields = sent if route == "invoke" else sent["additionalModelRequestFields"]
     assert fields["anthropic_beta"] == ["a", "b"]
     assert "anthropic-beta" not in {header.lower() for header in call.headers}
+
+
+@pytest.mark.parametrize("shape", ["thinking_blocks", "provider_blocks", "content"])
+@pytest.mark.parametrize(
+    ("model", "kept"), [(CLAUDE, True), (NOVA, False), ("bedrock/openai.gpt-oss-120b-1:0", False)]
+)
+def test_signed_thoughts_return_to_claude_alone(shape: str, model: str, kept: bool) -> None:
+    """A model that is not Claude refuses a signature, so the thought stays behind, in whichever shape it is held."""
+    thought = {"type": "thinking", "thinking": "hm", "signature": "sig"}
+    block = {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "sig"}}}
+    held: dict[str, dict[str, Any]] = {
+        "thinking_blocks": {"content": "yo", "thinking_blocks": [thought]},
+        "provider_blocks": {"content": "yo", "provider_blocks": [block, {"text": "yo"}]},
+        "content": {"content": [thought, {"type": "text", "text": "yo"}]},
+    }
+    sent = body([HI, {"role": "assistant", **held[shape]}, HI], model=model)
+    assert sent["messages"][1]["content"] == [*([block] if kept else []), {"text": "yo"}]

@@ -376,3 +376,23 @@ async def test_caches_are_parted_by_account(simulator: Simulator) -> None:
         )
     assert mine.usage.cache_read_input_tokens
     assert not theirs.usage.cache_read_input_tokens
+
+
+async def test_a_thought_of_claudes_does_not_follow_to_another_model(simulator: Simulator) -> None:
+    """The conversation goes on with Nova after a Claude that thought and called; AWS would refuse the signature."""
+    asked = {"role": "user", "content": "call get_weather for Rome"}
+    async with Client() as client:
+        reach = {**OURS, "api_base": simulator.bedrock_base, "tools": [TOOL]}
+        thinking = {"type": "enabled", "budget_tokens": 1024}
+        reply = await client.acompletion(
+            f"bedrock/{MODEL}", [asked], thinking=thinking, max_tokens=5000, **reach
+        )
+        said = reply.choices[0].message
+        assert said.thinking_blocks
+        assert said.tool_calls
+        result = {"role": "tool", "tool_call_id": said.tool_calls[0].id, "content": "sunny"}
+        for model in (MODEL, "us.amazon.nova-pro-v1:0"):
+            await client.acompletion(f"bedrock/{model}", [asked, said, result], max_tokens=50, **reach)
+    on_claude, on_nova = (record.body["messages"][1]["content"] for record in list(simulator.log)[1:])
+    assert ["reasoningContent" in block for block in on_claude] == [True, False]
+    assert [list(block) for block in on_nova] == [["toolUse"]]

@@ -10,6 +10,8 @@ How what Converse cannot say is handled:
   refuses a request without tools, so they are sent and the choice is left to the model.
 * For the same reason a history with tool calls but no tools of the request's gets those that it called, by name.
 * User and assistant must take turns: messages in a row with one role become one, tool results first.
+* Signed thoughts are Claude's, and Claude alone takes them back: other models, as those that a conversation falls
+  back to, refuse them (earendil-works/pi#686), so for these they are left out.
 * Bedrock refuses blank text: blank parts are left out, as are assistant messages that hold nothing else.
 """
 
@@ -45,7 +47,11 @@ def conversation(request: Request, model: BedrockModel) -> tuple[list[Block], li
     Raises:
         InvalidRequestError: a message that Converse cannot say; the message names its path.
     """
-    built = _Conversation(_Marks(request, model), mid_system=cache_rules(model).mid_system)
+    built = _Conversation(
+        _Marks(request, model),
+        mid_system=cache_rules(model).mid_system,
+        thoughts=model.is_claude or not model.vendor,  # an ARN may hide a Claude
+    )
     for index, message in enumerate(request.messages):
         built.add(message, ("messages", index))
     return built.system, built.messages
@@ -79,11 +85,12 @@ class _Marks:
 class _Conversation:
     """The messages so far."""
 
-    def __init__(self, marks: _Marks, *, mid_system: bool) -> None:
+    def __init__(self, marks: _Marks, *, mid_system: bool, thoughts: bool) -> None:
         self.system: list[Block] = []
         self.messages: list[Block] = []
         self._marks = marks
         self._mid_system = mid_system
+        self._thoughts = thoughts
 
     def add(self, message: Mapping[str, Any], path: Path) -> None:
         """Take the next message of the caller's."""
@@ -132,11 +139,12 @@ class _Conversation:
     def _assistant(self, message: Mapping[str, Any], path: Path) -> list[Block]:
         own = message.get("provider_blocks")
         if is_array(own) and own and all(is_object(block) and "type" not in block for block in own):
-            blocks = [block for block in own if _may_return(block)]  # an answer of Converse's, as it came
+            # an answer of Converse's, as it came
+            blocks = self._without_thoughts([block for block in own if _may_return(block)])
             _place(blocks, self._marks.within(path))
             return blocks
         said = self._said(message, path)
-        blocks = reasoning_blocks(message) + said
+        blocks = self._without_thoughts(reasoning_blocks(message) + said)
         for number, call in enumerate(message.get("tool_calls") or ()):
             where = (*path, "tool_calls", number)
             blocks.append(_tool_use(call, where))
@@ -144,6 +152,11 @@ class _Conversation:
         if not said:
             _place(blocks, self._marks.at(path))
         return blocks
+
+    def _without_thoughts(self, blocks: list[Block]) -> list[Block]:
+        if self._thoughts:
+            return blocks
+        return [block for block in blocks if "reasoningContent" not in block]
 
     def _tool_result(self, message: Mapping[str, Any], path: Path) -> list[Block]:
         content = [block for _, block in content_blocks(message.get("content"), path)]
