@@ -49,6 +49,9 @@ def check_anthropic(body: dict[str, Any]) -> None:
     for index, message in enumerate(said):
         _check_message(message, index, model)
     _check_pairs(said)
+    for index, tool in enumerate(objs(body.get("tools"))):
+        if "input_schema" in tool and type(tool["input_schema"]) is not dict:
+            raise Refusal(400, f"tools.{index}.custom.input_schema: Input should be a valid dictionary")
     if said[-1]["role"] == "assistant" and version(model) >= (4, 6):
         raise Refusal(
             400,

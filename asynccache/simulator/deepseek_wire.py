@@ -157,6 +157,11 @@ def usage_of(reply: Reply) -> dict[str, Any]:
 def _check(body: dict[str, Any]) -> None:
     if len(str(body.get("user_id") or "").encode()) > _LONGEST_USER_ID:
         raise Refusal(422, f"user_id is longer than {_LONGEST_USER_ID} bytes", param="user_id")
+    limit = body.get("max_tokens")
+    if limit is not None and limit < 1:  # its kind is checked for every wire of this shape
+        raise Refusal(
+            400, "Invalid max_tokens value, the valid range of max_tokens begins at 1", param="max_tokens"
+        )
     if not thinks(body):
         return
     for index, said in enumerate(body["messages"]):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -11,12 +12,21 @@ from .loose import obj
 from .wire import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _KEY_HEADERS = ("x-api-key", "api-key", "authorization")
 _SECRET = (*_KEY_HEADERS, "cookie", "x-amz-security-token", "proxy-authorization")
 _REFUSED_KEYS = ("invalid", "bad")
 _UNKNOWN_MODELS = ("nonexistent", "not-found")
+_UNREADABLE: Final = (
+    ArithmeticError,  # an endless number where a count should be
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""How Python says that a value is of another kind, or that a field is missing."""
 
 
 def logged_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -61,6 +71,20 @@ def decoded(raw: bytes) -> dict[str, Any]:
     if type(body) is not dict:
         raise Refusal(400, f"The request body must be a JSON object, not {type(body).__name__}.")
     return obj(body)
+
+
+@contextmanager
+def refusing_the_unreadable() -> Iterator[None]:
+    """Where a body is read, and nothing else is done: what stands in it and cannot be read is the caller's fault.
+
+    Raises:
+        Refusal: 400, as a provider says of a field or a schema of another kind.
+    """
+    try:
+        yield
+    except _UNREADABLE as error:
+        told = f"The request cannot be read: {type(error).__name__}: {error}"
+        raise Refusal(400, told) from error
 
 
 def check_model(model: str) -> None:

@@ -15,7 +15,7 @@ from .bedrock_wire import BedrockWire
 from .cache import PrefixCache
 from .clock import VirtualClock
 from .deepseek_wire import DeepSeekWire
-from .door import check_model, decoded, logged_headers, owner
+from .door import check_model, decoded, logged_headers, owner, refusing_the_unreadable
 from .log import Record
 from .openai_wire import OpenAIWire
 from .responses_wire import ResponsesWire
@@ -27,6 +27,9 @@ from .wire import Arrival, Refusal, Reply, Wire
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
+
+    from .answer import Answer
+    from .wire import Asked
 
 WIRES: tuple[Callable[[], Wire], ...] = (
     OpenAIWire,
@@ -169,19 +172,16 @@ class Simulator:
         scenario = self._scenario(request, record)
         check_model(str(body.get("model", "")))
         if aside is not None:
-            return await self._send(request, record, 200, orjson.dumps(wire.aside(aside, arrival)), wire)
+            with refusing_the_unreadable():
+                told = orjson.dumps(wire.aside(aside, arrival))
+            return await self._send(request, record, 200, told, wire)
 
-        asked = wire.read(arrival)
+        with refusing_the_unreadable():
+            asked = wire.read(arrival)
+            answer = self._composed(asked, scenario)
         cache = self._caches.setdefault(wire.name, PrefixCache())
         verdict = cache.ask(asked.prompt, asked.rule, record.at)
         record.verdict = verdict
-        settings = self.settings
-        answer = compose(
-            asked.question,
-            text=settings.answer if scenario.answer is None else scenario.answer,
-            words=settings.answer_tokens if scenario.answer_tokens is None else scenario.answer_tokens,
-            thoughts=settings.thinking_tokens,
-        )
         reply = Reply(
             number=record.number,
             created=int(record.at),
@@ -195,6 +195,15 @@ class Simulator:
         if record.finished:
             cache.finish(asked.prompt, asked.rule, verdict, wire.output(reply))
         return response
+
+    def _composed(self, asked: Asked, scenario: Scenario) -> Answer:
+        settings = self.settings
+        return compose(
+            asked.question,
+            text=settings.answer if scenario.answer is None else scenario.answer,
+            words=settings.answer_tokens if scenario.answer_tokens is None else scenario.answer_tokens,
+            thoughts=settings.thinking_tokens,
+        )
 
     async def _said(
         self, wire: Wire, request: web.Request, record: Record, reply: Reply, *, began: Callable[[], None]
