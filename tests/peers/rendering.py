@@ -15,6 +15,7 @@ RESULTS = Path(__file__).resolve().parent / "results.json"
 PAGE = ROOT / "docs" / "peers.md"
 
 _WORDS = {
+    RIGHT: "text and usage are those that were sent; or, where no whole answer came, an error of the client's own",
     "key sent elsewhere": "another origin was sent the key",
     "key told": "the error shows the key",
     "hang": f"not over within twice the {LIMIT:.0f} s that it was told to wait at most (or the row's own limit)",
@@ -44,8 +45,12 @@ def render(found: dict[str, Any]) -> str:
         "",
         f"Each client streams an answer in a process of its own, told to wait {LIMIT:.0f} s at most, against the",
         "project's simulator with its relay of faults. What came of it is held against what was truly sent.",
-        f"Written {found['when']} by `python -m tests.peers --python peers=PATH --python litellm=PATH`, with",
-        f"{versions}. Numbers in brackets are rows of the catalogue in [reliability.md](reliability.md).",
+        f"Written {found['when']} by `python -m tests.peers --python peers=PATH --python litellm=PATH`, the paths being",
+        f"of interpreters that have the SDKs, and LiteLLM: {versions}.",
+        "",
+        "A column is a client and the wire that it is asked on, OpenAI's Chat Completions or Anthropic's Messages. Numbers",
+        "behind a fault are rows of the catalogue in [reliability.md](reliability.md). Behind a verdict stand how the call",
+        "ended, a success or an exception's name, and after how long.",
         "",
         "Usage is looked for in every chunk and event, in the error, and in LiteLLM's callbacks too. LiteLLM is here as",
         "`pip install litellm` makes it, which is without tenacity; its retries need that.",
