@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final
+from typing import Any, TypeAlias, final
 
 import msgspec
 
 from asynccache.reply import FinishReason, Usage
-
-if TYPE_CHECKING:
-    from asynccache.request import Request
+from asynccache.request import Recorder
 
 __all__ = [
     "AudioDelta",
@@ -201,18 +199,3 @@ Event: TypeAlias = (
     | Unknown
     | Usage
 )
-
-
-class Recorder(Protocol):
-    """Who wants to know of every attempt: told before a byte leaves and once when it is over."""
-
-    def open(self, attempt_id: str, request: Request, /) -> None:
-        """An attempt is about to be sent."""
-
-    def settle(
-        self, attempt_id: str, usage: Usage, model: str | None, error: BaseException | None, /
-    ) -> None:
-        """The attempt is over; *error* is None for a whole answer and for one that the caller let go.
-
-        Called exactly once for every `open`, whatever ends the attempt; never awaits, never raises.
-        """

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from asynccache.events import Recorder
     from asynccache.reply import CacheNote, Usage
     from asynccache.secret import Secret
 
-__all__ = ["Access", "Mark", "OnUsage", "Path", "Request", "Timeout", "path_text"]
+__all__ = ["Access", "Mark", "OnUsage", "Path", "Recorder", "Request", "Timeout", "path_text"]
 
 Path: TypeAlias = tuple[str | int, ...]
 """A place in the caller's request: ``("messages", 0, "content", 1)``."""
@@ -122,3 +121,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         """The caller's access for this request's provider; an empty one when it was given for another."""
         access, provider = self.access, self.provider
         return access if access is not None and access.provider == provider else Access(provider=provider)
+
+
+class Recorder(Protocol):
+    """Who wants to know of every attempt: told before a byte leaves and once when it is over."""
+
+    def open(self, attempt_id: str, request: Request, /) -> None:
+        """An attempt is about to be sent."""
+
+    def settle(
+        self, attempt_id: str, usage: Usage, model: str | None, error: BaseException | None, /
+    ) -> None:
+        """The attempt is over; *error* is None for a whole answer and for one that the caller let go.
+
+        Called exactly once for every `open`, whatever ends the attempt; never awaits, never raises.
+        """
