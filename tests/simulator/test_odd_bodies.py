@@ -14,7 +14,7 @@ from asynccache.simulator import Simulator
 
 pytestmark = pytest.mark.anyio
 
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "city": {"type": "string", "enum": ["Rome"]},
@@ -24,8 +24,8 @@ SCHEMA = {
     "required": ["city", "days", "unit"],
 }
 ASK = "call get_weather for Rome"
-FUNCTION = {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}
-CHAT = {
+FUNCTION: dict[str, Any] = {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}
+CHAT: dict[str, Any] = {
     "model": "deepseek-flash",
     "messages": [{"role": "user", "content": [{"type": "text", "text": ASK}]}],
     "tools": [FUNCTION],
@@ -40,7 +40,7 @@ CHAT = {
     "stream": True,
 }
 MARK = {"type": "ephemeral", "ttl": "5m"}
-CLAUDE = {
+CLAUDE: dict[str, Any] = {
     "system": [{"type": "text", "text": "s", "cache_control": MARK}],
     "messages": [
         {"role": "user", "content": "hi"},
@@ -67,7 +67,7 @@ CLAUDE = {
     "output_config": {"effort": "high", "format": {"type": "json_schema", "schema": SCHEMA}},
     "metadata": {"user_id": "me"},
 }
-CONVERSE = {
+CONVERSE: dict[str, Any] = {
     "system": [{"text": "s"}, {"cachePoint": {"type": "default", "ttl": "5m"}}],
     "messages": [
         {"role": "user", "content": [{"text": "hi"}]},
@@ -91,7 +91,7 @@ CONVERSE = {
     "additionalModelRequestFields": {"thinking": {"type": "adaptive"}},
     "outputConfig": {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": "{}"}}}},
 }
-RESPONSES = {
+RESPONSES: dict[str, Any] = {
     "model": "gpt-4o",
     "instructions": "s",
     "input": [{"role": "user", "content": [{"type": "input_text", "text": ASK}]}],
@@ -102,7 +102,7 @@ RESPONSES = {
     "stream": True,
 }
 CLAUDE_ID = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     "/deepseek/chat/completions": CHAT,
     "/openai/v1/chat/completions": {**CHAT, "model": "gpt-4o"},
     "/openai/v1/responses": RESPONSES,
@@ -117,7 +117,7 @@ ODD: tuple[Any, ...] = (None, True, 0, -1, 2.5, 1e300, "", "odd", [], ["odd"], [
 
 def places(value: Any) -> Iterator[tuple[str | int, ...]]:
     """The path of every value in a body."""
-    inner = value.items() if type(value) is dict else enumerate(value) if type(value) is list else ()
+    inner: Any = value.items() if type(value) is dict else enumerate(value) if type(value) is list else ()
     for name, held in inner:
         yield (name,)
         for path in places(held):
