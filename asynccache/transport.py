@@ -237,12 +237,15 @@ class Transport:
             raise
         watch.stop()
         places.release()
-        if isinstance(error, AsyncCacheError):
-            raise error
         # Raised out here, as some of aiohttp's errors hold the request's headers, and the key among them.
-        raise _connection_error(error, call) from (
-            None if isinstance(error, aiohttp.ClientResponseError) else error
-        )
+        try:
+            if isinstance(error, AsyncCacheError):
+                raise error
+            raise _connection_error(error, call) from (
+                None if isinstance(error, aiohttp.ClientResponseError) else error
+            )
+        finally:
+            del error  # it knows this frame: a circle would outlive the call
 
     async def _answer(self, body: _Body, provider: Provider, request: Request, call: HttpCall) -> Stream[Any]:
         try:

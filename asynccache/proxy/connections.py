@@ -6,11 +6,13 @@ import asyncio
 import logging
 from traceback import format_tb
 from typing import TYPE_CHECKING, Any, final
+from uuid import uuid4
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from asynccache.proxy.failures import Failure
+from asynccache.proxy.failures import Failure, dialect_of
+from asynccache.proxy.telling import id_headers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -72,18 +74,20 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - it quotes the request
     ) -> web.StreamResponse:
+        call_id = uuid4().hex
         if status >= 500:
             # Where it failed, not what it says: an error's words may quote the request.
             where = "" if exc is None else "".join(format_tb(exc.__traceback__))
-            _logger.error("a request failed: %s\n%s", type(exc).__name__, where)
+            _logger.error("a request failed: %s (request %s)\n%s", type(exc).__name__, call_id, where)
         if request.writer.output_size > 0:
             msg = "the answer has begun already"
             raise ConnectionError(msg)
         text = "the request is not valid HTTP" if status < 500 else "the proxy failed"
         response = web.Response(
             status=status,
-            body=Failure(status=status, message=text).body("openai", ""),
+            body=Failure(status=status, message=text).body(dialect_of(request.raw_path), call_id),
             content_type="application/json",
+            headers=id_headers(call_id),
         )
         response.force_close()
         return response

@@ -25,7 +25,7 @@ from asynccache.errors import (
 )
 from asynccache.secret import redact
 
-__all__ = ["Dialect", "Failure", "failure_of"]
+__all__ = ["Dialect", "Failure", "dialect_of", "failure_of", "forget_frames"]
 
 Dialect: TypeAlias = Literal["openai", "anthropic"]
 
@@ -92,6 +92,27 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         """The last event of a stream that failed."""
         head = b"event: error\n" if dialect == "anthropic" else b""
         return head + b"data: " + self.body(dialect, call_id) + b"\n\n"
+
+
+def dialect_of(path: str) -> Dialect:
+    """The words that who asks at *path* understands, also where nothing is served there."""
+    return "anthropic" if path.startswith("/v1/messages") else "openai"
+
+
+def forget_frames(error: BaseException) -> None:
+    """Of an error that is dealt with, keep what it says, not where it came through.
+
+    The stream that broke keeps its error, whose frames keep the stream: circles of megabytes under load,
+    which only the rarest of collections found.
+    """
+    seen: list[BaseException] = []
+    ahead: list[BaseException | None] = [error]
+    while ahead:
+        found = ahead.pop()
+        if found is not None and found not in seen:
+            seen.append(found)
+            found.__traceback__ = None
+            ahead += (found.__cause__, found.__context__)
 
 
 def failure_of(error: AsyncCacheError) -> Failure:

@@ -12,6 +12,7 @@ from asynccache.errors import AsyncCacheError
 from asynccache.pricing.estimate import estimated_usage
 from asynccache.providers.openai import OpenAIChat
 from asynccache.proxy.chat import asked_model, is_streamed
+from asynccache.proxy.failures import forget_frames
 from asynccache.proxy.fields import check_fields
 from asynccache.proxy.messages_in import arguments_of
 from asynccache.proxy.messages_out import MessageVoice, WholeMessageVoice
@@ -84,6 +85,7 @@ async def count_tokens(call: Call, body: Body) -> web.StreamResponse:
         except AsyncCacheError as error:
             if not is_worth_another(error):
                 raise
+            forget_frames(error)
         else:
             return web.Response(body=answer, content_type="application/json", headers=id_headers(call.id))
     counted = estimated_usage(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import orjson
 
@@ -89,24 +89,13 @@ class MessageVoice:
         self._begun = False
         self._blocks = Blocks()
         self._stop: str | None = None
-        self._writers: Mapping[Any, Callable[[Any], bytes]] = {
-            Started: self._start,
-            TextDelta: self._text,
-            RefusalDelta: self._text,
-            ReasoningDelta: self._reasoning,
-            SignatureDelta: self._signature,
-            RedactedReasoning: self._redacted,
-            ToolCallFragment: self._call,
-            Finished: self._finish,
-            Usage: self._hear,
-        }
 
     def write(self, item: Any, /) -> bytes:
         """The events that *item* stands for."""
         writer = self._writers.get(type(item))
         if writer is None or getattr(item, "index", None):  # Anthropic's format has one answer
             return b""
-        return writer(item)
+        return writer(self, item)
 
     def last(self) -> bytes:
         """The end of the last block, why it stopped and what it used, the end."""
@@ -177,6 +166,19 @@ class MessageVoice:
     def _add(self, kind: Kind, start: dict[str, Any], delta: dict[str, Any] | None = None) -> bytes:
         said = self._blocks.add(kind, start, delta)
         return said if self._begun else self._begin() + said
+
+    # Of the class, not bound: an object that holds its own methods is a circle, which would outlive the answer.
+    _writers: ClassVar[Mapping[Any, Callable[[Any, Any], bytes]]] = {
+        Started: _start,
+        TextDelta: _text,
+        RefusalDelta: _text,
+        ReasoningDelta: _reasoning,
+        SignatureDelta: _signature,
+        RedactedReasoning: _redacted,
+        ToolCallFragment: _call,
+        Finished: _finish,
+        Usage: _hear,
+    }
 
 
 @final

@@ -16,6 +16,7 @@ from asynccache.errors import (
     ContextWindowExceededError,
     NotFoundError,
 )
+from asynccache.proxy.failures import forget_frames
 from asynccache.proxy.sticky import Sticky, prefixes
 from asynccache.retry import is_worth_another, retry
 
@@ -114,6 +115,7 @@ class Router:
                 names = [other for other in others if any(map(can, self.find(other)))]
                 if not names or time.monotonic() >= deadline:
                     raise
+                forget_frames(error)
                 continue
             if beginnings:
                 self._sticky.remember(beginnings, answering.deployment.id)
@@ -152,6 +154,7 @@ class Router:
                 if not others:
                     tried.clear()
                 failures += 1
+                forget_frames(error)
             except BaseException:
                 deployment.in_flight -= 1
                 raise

@@ -14,7 +14,7 @@ from aiohttp import web
 from asynccache.errors import APIStatusError, AsyncCacheError
 from asynccache.proxy.bodies import read_body
 from asynccache.proxy.connections import Listener, TooLarge, TooSlow, read_bytes
-from asynccache.proxy.failures import Failure, failure_of
+from asynccache.proxy.failures import Failure, dialect_of, failure_of, forget_frames
 from asynccache.proxy.gate import refusal_headers
 from asynccache.proxy.looking import check_looker, holds_pass
 from asynccache.proxy.routes import ROUTES, Route, route_of
@@ -26,7 +26,6 @@ from asynccache.proxy.tracing import below_caller
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from asynccache.proxy.failures import Dialect
     from asynccache.proxy.served import Served
 
 __all__ = ["Server"]
@@ -126,8 +125,7 @@ class Server:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
-        dialect: Dialect = "anthropic" if path.startswith("/v1/messages") else "openai"
-        call = Call(request, self.served, uuid4().hex, dialect)
+        call = Call(request, self.served, uuid4().hex, dialect_of(path))
         try:
             settings = call.served.settings
             if settings.traces:
@@ -140,6 +138,7 @@ class Server:
                 call.served.activity.refuse(failure_of(error).status)
             more = {**cost_headers(error.usage), **refusal_headers(error), **_allowed(error, path)}
             response = _refusal(call, failure_of(error), more)
+            forget_frames(error)
         except TooLarge as error:
             message = f"the body is larger than {error} bytes"
             response = _refusal(call, Failure(status=413, message=message, code="request_too_large"))

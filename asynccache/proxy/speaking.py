@@ -10,7 +10,7 @@ import anyio
 from aiohttp import web
 
 from asynccache.errors import AsyncCacheError
-from asynccache.proxy.failures import Failure, failure_of
+from asynccache.proxy.failures import Failure, failure_of, forget_frames
 from asynccache.proxy.telling import Outcome, cost_headers, head_headers, id_headers
 from asynccache.proxy.writing import EventStream
 
@@ -105,7 +105,9 @@ async def _say_events(call: Call, answering: Answering, voice: Voice) -> web.Str
     except AsyncCacheError as error:
         await call.served.durable(call.outcome)
         await out.end(failure_of(error).event(call.dialect, call.id))
-    except ConnectionError:
+        forget_frames(error)
+    except ConnectionError as error:
+        forget_frames(error)
         _logger.debug("call %s: the caller left", call.id)
     except asyncio.CancelledError:
         if call.stopping and not out.gone:

@@ -257,6 +257,10 @@ class StreamTap:
         finally:
             self._emit = _nowhere
 
+    def over(self) -> None:
+        """It broke off, or its caller left: as after its end."""
+        self._decoder, self._emit = _OVER, _nowhere
+
     def last(self, cost: float | None, *, usage: bool, more: bytes = b"") -> bytes:
         """What was kept for the end."""
         kept = self._kept
@@ -342,6 +346,10 @@ class WholeTap:
             decoder.flush(self._hear)
         finally:
             self._emit = _nowhere
+
+    def over(self) -> None:
+        """As a stream's."""
+        self._decoder, self._emit = _OVER, _nowhere
 
     def last(self, cost: float | None, *, usage: bool = True, more: bytes = b"") -> bytes:  # noqa: ARG002 - for streams
         """The body."""

@@ -131,3 +131,4 @@ class _UsageRecorder:
     def over(self) -> None:
         """Nothing more comes: no stage within spoke of usage, or one between kept it from here."""
         self._attempt.settle(Usage(), self._model, self._error)
+        self._error = None  # it knows the frames that know the stream: a circle would outlive the answer
