@@ -598,3 +598,12 @@ def test_signed_thoughts_return_to_claude_alone(shape: str, model: str, kept: bo
     }
     sent = body([HI, {"role": "assistant", **held[shape]}, HI], model=model)
     assert sent["messages"][1]["content"] == [*([block] if kept else []), {"text": "yo"}]
+
+
+@pytest.mark.parametrize("told", [{"params": {"betas": ["a"]}}, {"extra_headers": {"anthropic-beta": "a"}}])
+def test_betas_reach_a_claude_behind_a_profile(told: Any) -> None:
+    """An application profile does not say its model; the features that are asked for are sent all the same."""
+    model = "bedrock/arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"
+    request = Request(model=model, messages=[HI], **told)
+    sent = json.loads(provider.encode(provider.check(request)).body)
+    assert sent["additionalModelRequestFields"] == {"anthropic_beta": ["a"]}

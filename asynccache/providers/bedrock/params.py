@@ -219,7 +219,8 @@ def _model_fields(request: Request, model: BedrockModel, *, has_tools: bool) -> 
         }
     known = _OWN_FIELDS | _ELSEWHERE | _INFERENCE.keys() | _NOT_HERE.keys()
     own = {name: value for name, value in params.items() if name not in known}
-    if model.is_claude and (features := betas(request)):
+    hidden = not model.vendor  # behind an ARN: who asks for Anthropic's features knows that it is a Claude
+    if (model.is_claude or hidden) and (features := betas(request)):
         own.pop("betas", None)
         own["anthropic_beta"] = features
     if model.vendor == "amazon" and "top_k" in own:
