@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -83,3 +84,26 @@ def test_a_new_price_is_used_at_once() -> None:
 def _model(price: str) -> Model:
     rate = Decimal(price)
     return Model(name="m", prices=(DatedPrice(since="2026-01-01", input=rate, output=rate),))
+
+
+@pytest.mark.parametrize("read", [0, 1_920])
+def test_every_row_of_the_book_by_both_ways(read: int) -> None:
+    """Rates that are derived are named where they were used, and prices by the hour are those of the hour."""
+    usage = Usage(
+        prompt_tokens=2_006,
+        completion_tokens=300,
+        prompt_tokens_details=PromptTokensDetails(cached_tokens=read),
+        source="provider",
+    )
+    derived = by_the_hour = 0
+    for provider, model in _ROWS:
+        totals = set[Decimal | None]()
+        for hour in (0, 3, 9, 17, 20):
+            at = datetime(2026, 11, 20, hour, 30, tzinfo=UTC)
+            short = price_usage(usage, provider=provider, model=model, at=at)
+            assert short == price_usage(usage, provider=provider, model=model, at=at.replace(tzinfo=None))
+            totals.add(short.total)
+        by_the_hour += len(totals) > 1
+        derived += short.price is not None and bool(short.price.derived)
+    assert by_the_hour, "no row has prices by the hour: this test no longer tests them"
+    assert derived or not read, "no row derives its rate of reads: this test no longer tests that"
