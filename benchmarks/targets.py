@@ -38,11 +38,13 @@ _STAGES = (
     "all that the rows on calls count; what the reference does not do cannot be made to cost nothing in Python"
 )
 _PER_CALL = (
-    "a call checks the request, plans marks, finds address and key, runs five stages, keeps two clocks, reads a usage "
-    "with its invariants and prices it bucket by bucket: 1,280 function calls where raw aiohttp makes 315, and run "
-    "once between two waits they are cold: 110 µs in a loop become 300. A fifth of it is the usage and its price, "
-    "7 % of the calls parse the same address again"
+    "a call checks the request, plans marks, finds address and key, runs five stages, keeps the clocks that end every "
+    "wait, reads a usage with its invariants and prices it bucket by bucket. Counted in instructions it takes 995,000, "
+    "raw aiohttp 471,000 of them; of the rest the usage is about 105,000, its cost 80,000, decoding and collecting "
+    "145,000, the transport's clocks and limits 53,000, arguments and request 110,000. What runs once between two "
+    "waits is cold, so in time it weighs more. Without usage and cost it would still be 1.7 times"
 )
+_FIRST = "{theirs:.1f} ms against {mine:.2f}; raw aiohttp itself takes {raw:.2f} here, of which {theirs:.1f} is {times:.0f} times"
 # CPU µs a chunk of the peers when the targets were set.
 _WAS = {("litellm", "openai"): 500, ("openai", "openai"): 184, ("anthropic", "anthropic"): 51,
         ("aiobotocore", "converse"): 39, ("litellm", "converse"): 420}  # fmt: skip
@@ -108,7 +110,9 @@ def _calls(measured: Mapping[str, Any]) -> Iterator[Target]:
         figure = ratio(first["asynccache"], first["aiohttp"])
         yield Target("time to the first text, against raw aiohttp", 1.4, figure, why=_PER_CALL)
         peer = ratio(first["litellm"], first["asynccache"]) if first.get("litellm") else None
-        yield Target("time to the first text: litellm over asynccache", 20, peer, upper=False, why=_PER_CALL)
+        theirs, mine, raw = (median(first.get(name) or [0]) for name in ("litellm", "asynccache", "aiohttp"))
+        why = _FIRST.format(theirs=theirs, mine=mine, raw=raw, times=theirs / raw)
+        yield Target("time to the first text: litellm over asynccache", 20, peer, upper=False, why=why)
     for at_once in (1, 64, 512):
         figures = measured["calls"][f"openai/{at_once}"]
         mine = figures["asynccache"]["cpu"]
@@ -135,7 +139,7 @@ def _small(measured: Mapping[str, Any]) -> Iterator[Target]:
         if theirs
         else None
     )
-    why = "two passes over every message, one that looks for marks anywhere and one that lines up turns, and the JSON"
+    why = "a look for marks at every message, 77 of 330 µs, the turns lined up, and the JSON; no message is copied"
     yield Target("1,000 messages translated: litellm over asynccache", 40, long, upper=False, why=why)
     imports = measured["imports"]
     if "asynccache" in imports:

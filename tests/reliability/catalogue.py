@@ -112,7 +112,7 @@ ROWS: dict[int, Row] = {
     59: Row("413 before the body was read", "heard at once", (f"{RETRIES}::test_early_refusal_of_a_large_upload",)),
     60: Row("400 headers of 4 KB", "an error; they are not kept", (f"{BOUNDS}::test_flood_of_headers",)),
     61: Row("failure after the first content", "never tried again", (f"{RETRIES}::test_nothing_is_said_twice",)),
-    62: Row("a storm of retries", "pauses are jittered by up to a half, attempts are limited; `Retry(share=0.1)` keeps retries to a tenth of the calls", (f"{RETRIES}::test_a_storm_is_damped", "test_retry.py::test_own_waits_double_up_to_eight_seconds"), "the budget is not on by default"),
+    62: Row("a storm of retries", "pauses are jittered by up to a half, attempts are limited; `Retry(share=0.1)` keeps retries to a tenth of the calls, and ten more", (f"{RETRIES}::test_a_storm_is_damped", "test_retry.py::test_own_waits_double_up_to_eight_seconds"), "the budget is not on by default"),
     63: Row("idempotency key", "none is sent", (), "no provider here documents one for completions, and OpenAI's SDK sends none; what is tried again had brought no content"),
     64: Row("expired AWS credentials", "renewed once, then `MissingCredentialsError`", ("bedrock/test_wire.py::test_expired_keys_are_renewed_once", "bedrock/test_credentials.py::test_a_refresh_that_fails_is_typed")),
     65: Row("a wrong clock", "named, and made good by the server's date", ("bedrock/test_wire.py::test_a_wrong_clock_is_named_and_made_good",)),

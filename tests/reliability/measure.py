@@ -216,6 +216,11 @@ def soaked() -> dict[str, Any]:
     return soak(1000)
 
 
+def soaked_long() -> dict[str, Any]:
+    """2,000 streams at once for ten minutes, through the proxy and its ledger, on two cores."""
+    return soak(2000, minutes=10, proxy=True)
+
+
 SECTIONS: dict[str, Callable[[], Any]] = {
     "accounts": lambda: asyncio.run(accounts()),
     "bounds": lambda: asyncio.run(bounds()),
@@ -225,6 +230,7 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "pauses": lambda: asyncio.run(with_rig(pauses)),
     "points": points,
     "soak": soaked,
+    "soak_long": soaked_long,
     "splits": splits,
 }
 

@@ -105,6 +105,14 @@ def soaked(told: dict[str, Any]) -> str:
     )
 
 
+def soaked_long(told: dict[str, Any]) -> str:
+    return (
+        f"{told['streams']:,} at once for ten minutes through the proxy and its ledger: {told['calls']:,} calls, "
+        f"{told['rows']:,} rows; memory of the client {told['rss_slope_mb_per_min']:g} MB a minute, of the proxy "
+        f"{told['proxy']['rss_slope_mb_per_min']:g}; lag {told['lag_p99_ms']:g} ms at p99"
+    )
+
+
 def points(told: dict[str, int]) -> str:
     return (
         f"{told['points']} suspension points in {told['runs']} runs, those of the proxy's handler among them"
@@ -191,6 +199,9 @@ def guarantees(figures: Figures) -> str:
             measured = "held by its tests"
         if number == 10 and "points" in figures:
             measured = f"{points(figures['points']['told'])}: 0 sockets left; " + measured
+        if number == 15 and "soak_long" in figures:
+            long = figures["soak_long"]
+            measured += f"; {soaked_long(long['told'])}. `{long['command']}`, {long['day']}"
         limit = f" **Not so:** {one.limit}." if one.limit else ""
         lines.append(f"| {number} | {one.promise}.{limit} | {one.figure} | {measured} | {one.peers} | {names(one.tests)} |")  # fmt: skip
     return "\n".join(lines)
@@ -225,12 +236,11 @@ def gaps() -> str:
 PEERS = """\
 The peers' figures are our own measurements, made before this was written, with one oracle and one set of faults for
 all of them (openai 3.54.0, anthropic 2.12.0, LiteLLM 1.109.1; a timeout of 3 s and 2 retries asked of each).
-Ours were measured on two cores that had other work, figures by the clock among them. [peers.md](peers.md) is the newer comparison, made by one command: `python -m tests.peers`.
-"""
+Ours are of two cores that had nothing else to do where a clock decides. [peers.md](peers.md) is the newer
+comparison, made by one command: `python -m tests.peers`."""
 PROBES = """\
 Seen in 3.14.5 and probed without our guards by `reliability/test_aiohttp.py`: when a later version learns one of
-these, its probe says so. The guards are tested on every version.
-"""
+these, its probe says so. The guards are tested on every version."""
 LIMITS = """\
 ## What nobody can promise
 
