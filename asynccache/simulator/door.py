@@ -12,7 +12,7 @@ from .loose import obj
 from .wire import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
 _KEY_HEADERS = ("x-api-key", "api-key", "authorization")
 _SECRET = (*_KEY_HEADERS, "cookie", "x-amz-security-token", "proxy-authorization")
@@ -74,7 +74,7 @@ def decoded(raw: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def refusing_the_unreadable() -> Iterator[None]:
+def refusing_the_unreadable() -> Generator[None]:
     """Where a body is read, and nothing else is done: what stands in it and cannot be read is the caller's fault.
 
     Raises:

@@ -89,6 +89,7 @@ class FrameDecoder:
         self._need = _PRELUDE  # bytes without which nothing more can be said
         self._lead = _PRELUDE  # how long prelude and headers were of late
         self._leads: dict[bytes, _Lead] = {}  # by prelude and headers: a long answer has some dozens of them
+        self._judged: dict[bytes, tuple[int, int]] = {}  # by prelude, for frames that come in pieces
         self._parsed: dict[bytes, Mapping[str, HeaderValue]] = {}  # by header bytes
         self._broken: FrameError | None = None
 
@@ -185,7 +186,8 @@ class FrameDecoder:
         self._need = _PRELUDE
         if end - start < _PRELUDE:
             return None
-        total, lead_end = self._judge(data[start : start + _PRELUDE])
+        prelude = data[start : start + _PRELUDE]
+        total, lead_end = self._judged.get(prelude) or self._judge(prelude)
         if end - start < total:
             self._need = total
             return None
@@ -215,7 +217,10 @@ class FrameDecoder:
             raise FrameTooLargeError(
                 f"frame payload of {payload_length} bytes; at most {self._max_payload} are accepted"
             )
-        return total, _PRELUDE + headers_length
+        judged = total, _PRELUDE + headers_length
+        if len(self._judged) < _REMEMBERED:
+            self._judged[prelude] = judged
+        return judged
 
     def _parse(self, block: bytes) -> Mapping[str, HeaderValue]:
         headers = self._parsed.get(block)
