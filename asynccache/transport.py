@@ -1,6 +1,6 @@
-"""Stage: sends one POST and answers with a stream of bytes; the only file that knows aiohttp's client.
+"""Stage: sends one POST and answers with a stream of bytes; with `body`, all that knows aiohttp's client.
 
-It owns the socket, the clocks that end every wait, and the mapping of foreign errors.
+It owns the pool, the wait for an answer's head, and the mapping of foreign errors.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, final
 import aiohttp
 import anyio
 import yarl
-from aiohttp.http_exceptions import HttpProcessingError
 
+from asynccache.body import INHERITED, Body
 from asynccache.clocks import Watch, nearest_limit
 from asynccache.errors import (
     APIConnectionError,
@@ -25,8 +25,6 @@ from asynccache.errors import (
     InvalidRequestError,
     InvalidResponseError,
     RedirectRefusedError,
-    ResponseTooLargeError,
-    StreamInterruptedError,
     WrongEventLoopError,
 )
 from asynccache.logs import log_request, wants_requests
@@ -37,7 +35,6 @@ from asynccache.sse import MAX_EVENT
 from asynccache.stream import Head, Stream
 
 if TYPE_CHECKING:
-    from asynccache.clocks import Limit
     from asynccache.providers.base import HttpCall, Provider
     from asynccache.request import Request
 
@@ -45,9 +42,8 @@ __all__ = ["MAX_BODY", "MAX_EVENT", "Transport"]
 
 MAX_BODY = 64 * 1024 * 1024
 """The largest answer taken, in bytes after decompression."""
-_MAX_ERROR_BODY = 64 * 1024
-_DRAIN = 0.1  # seconds that a connection may take to end after the answer did
 _ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate", "br", "zstd"})  # what aiohttp unpacks
+_HEADERS = {"user-agent": "asynccache", "accept-encoding": "identity"}  # unless the caller has others
 _LARGE = 1024 * 1024  # bytes of a body that aiohttp wants to send piece by piece
 _READ_AHEAD = 64 * 1024  # bytes; a reader who stalls costs a few times that, and then the server is held back
 _MAX_LINE = 32 * 1024  # of an answer's header
@@ -112,7 +108,7 @@ class Transport:
         try:
             watch = Watch(request.timeout, request.deadline)
             response = await self._post(session, call, request.timeout.connect, watch, places)
-            return await self._answer(_Body(response, watch, places, self._max_body), provider, request, call)
+            return await self._answer(Body(response, watch, places, self._max_body), provider, request, call)
         except AsyncCacheError as error:
             _complete(error, request)
             raise
@@ -158,7 +154,7 @@ class Transport:
         if self._pid == os.getpid():
             return False
         self._pid = os.getpid()
-        _of_parents.append(self._session)
+        INHERITED.append(self._session)
         self._session = None
         return True
 
@@ -247,7 +243,7 @@ class Transport:
         finally:
             del error  # it knows this frame: a circle would outlive the call
 
-    async def _answer(self, body: _Body, provider: Provider, request: Request, call: HttpCall) -> Stream[Any]:
+    async def _answer(self, body: Body, provider: Provider, request: Request, call: HttpCall) -> Stream[Any]:
         try:
             headers = {name.lower(): value for name, value in body.response.headers.items()}
             status = body.response.status
@@ -269,144 +265,6 @@ class Transport:
         except BaseException:
             body.close()
             raise
-
-
-@final
-class _Body:
-    """The body of one answer: a source of bytes that no silence, drip or flood can hold up."""
-
-    __slots__ = (
-        "_closed", "_content", "_loop", "_lost", "_max", "_pid", "_places", "_received", "_watch", "response",
-        "touch",
-    )  # fmt: skip
-
-    def __init__(
-        self, response: aiohttp.ClientResponse, watch: Watch, places: asyncio.Semaphore, max_body: int
-    ) -> None:
-        self.response = response
-        self.touch = watch.touch
-        self._content = response.content
-        self._watch = watch
-        self._places = places
-        self._max = max_body
-        self._received = 0
-        self._closed = False
-        self._pid = os.getpid()
-        self._loop = asyncio.get_running_loop()
-        watch.end = self._expire
-        protocol: Any = None if response.connection is None else response.connection.protocol
-        self._lost: asyncio.Future[None] | None = getattr(protocol, "closed", None)
-        if self._lost is not None:
-            self._lost.add_done_callback(self._give_up)
-
-    async def receive(self) -> bytes:
-        """The next piece of the body."""
-        watch = self._watch
-        began = watch.since = watch.time()
-        try:
-            data = await self._content.readany()
-        except AsyncCacheError:
-            if not (data := _unread(self._content)):
-                raise
-        except _BROKEN as exc:
-            if not (data := _unread(self._content)):
-                msg = f"the connection broke before the answer ended ({type(exc).__name__})"
-                raise StreamInterruptedError(msg) from exc
-        finally:
-            watch.waited += watch.time() - (watch.since or began)
-            watch.since = None
-        if not data:
-            raise anyio.EndOfStream
-        self._received += len(data)
-        if self._received > self._max:
-            msg = f"the answer is larger than {self._max} bytes; Client(max_body_bytes=...) allows more"
-            raise ResponseTooLargeError(msg)
-        return data
-
-    async def finish(self) -> None:
-        """The answer is whole: let the connection end it too, so that it can be used again."""
-        if self._content.at_eof():  # nearly always: the end of the body came with the end of the answer
-            return
-        try:
-            async with asyncio.timeout(_DRAIN):
-                while await self._content.readany():
-                    pass
-        except (TimeoutError, AsyncCacheError, *_BROKEN):
-            self.close()
-
-    async def read_error(self) -> bytes:
-        """The first 64 KiB of an error's body, as much of it as comes."""
-        content = b""
-        try:
-            while len(content) < _MAX_ERROR_BODY:
-                content += await self.receive()
-        except (anyio.EndOfStream, StreamInterruptedError, APITimeoutError):
-            pass  # the status says enough; the body only explains it
-        return content[:_MAX_ERROR_BODY]
-
-    def close(self) -> None:
-        """Free the socket at once: it goes back to the pool only if the body was read to its end."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._pid != os.getpid():
-            _of_parents.append(self.response)
-            return
-        if self._loop.is_closed():
-            self.response.close()
-            return
-        self._watch.stop()
-        if self._lost is not None:
-            self._lost.remove_done_callback(self._give_up)
-            self._lost.remove_done_callback(_hear)
-            self._lost.add_done_callback(_hear)  # the pool keeps it: an end without a listener is logged
-        self.response.close()
-        self._places.release()
-
-    async def aclose(self) -> None:
-        """As `close`."""
-        self.close()
-
-    def _give_up(self, lost: asyncio.Future[None]) -> None:
-        """The connection is gone: wake a reader whom nobody else will.
-
-        aiohttp's parser in C closes the connection at a chunk header that is no number, and leaves it at that
-        (seen in 3.14.5).
-        """
-        _hear(lost)
-        if not self._content.is_eof() and self._content.exception() is None:
-            msg = "the connection was given up before the answer ended: what came is not HTTP"
-            self._content.set_exception(StreamInterruptedError(msg))
-
-    def _expire(self, limit: Limit, what: str) -> None:
-        self._content.set_exception(limit.error(what))
-        self.response.close()
-
-
-_HEADERS = {"user-agent": "asynccache", "accept-encoding": "identity"}  # unless the caller has others
-
-# Exception to "no module-level state": what a forked child inherited. To close it there, or to let it be collected,
-# would take the parent's own sockets out of the epoll that both share.
-_of_parents: list[Any] = []
-
-
-# What reading a body may raise; the parser's own errors are no ClientError.
-_BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError, ValueError)
-
-
-def _unread(content: aiohttp.StreamReader) -> bytes:
-    """What had come before the body broke: an exception makes aiohttp's reader forget it."""
-    buffer: Any = getattr(content, "_buffer", None)  # there is no public way to it
-    if not buffer:
-        return b""
-    data = b"".join(buffer)
-    buffer.clear()
-    return data
-
-
-def _hear(lost: asyncio.Future[None]) -> None:
-    if not lost.cancelled():
-        lost.exception()
 
 
 def _check_encoding(headers: dict[str, str]) -> None:

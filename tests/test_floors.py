@@ -26,7 +26,8 @@ FLOORS = {
 SHARED_FLOORS = {0, 6}
 # Parts of a stage, in files of their own.
 ROOM_OF = dict.fromkeys(("cache_injection", "cache_marks", "cache_plan"), "cache_control") | {
-    "tracing_content": "tracing"
+    "tracing_content": "tracing",
+    "body": "transport",
 }
 
 

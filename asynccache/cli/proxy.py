@@ -14,10 +14,10 @@ from asynccache.cli.simulated import PROVIDERS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asynccache.proxy.config import Config
     from asynccache.proxy.gate import Gate
     from asynccache.proxy.served import Served
     from asynccache.proxy.server import Server
+    from asynccache.proxy.settings import Config
     from asynccache.simulator import Simulator
     from asynccache.usage.ledger import Ledger
 
@@ -144,8 +144,8 @@ class _Running:
     async def _reload(self, server: Server) -> None:
         """All or nothing: what cannot be used changes nothing."""
         from asynccache.errors import ConfigurationError
-        from asynccache.proxy.config import keep_fixed
         from asynccache.proxy.keys import check_address
+        from asynccache.proxy.settings import keep_fixed
 
         waiting: list[str] = []
         try:

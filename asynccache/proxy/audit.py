@@ -30,7 +30,7 @@ from asynccache.secret import redact_headers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asynccache.proxy.config import Config
+    from asynccache.proxy.settings import Config
 
 __all__ = ["Audit", "Verdict", "config_hash", "verify_audit"]
 

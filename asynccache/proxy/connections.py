@@ -17,7 +17,7 @@ from asynccache.proxy.telling import id_headers
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from asynccache.proxy.config import Settings
+    from asynccache.proxy.settings import Settings
 
 __all__ = ["Incoming", "Listener", "read_bytes"]
 

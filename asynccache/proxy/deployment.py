@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from asynccache.events import Event, Recorder
     from asynccache.pipeline import Stage
     from asynccache.providers.base import HttpCall, Provider
-    from asynccache.proxy.config import Config, Model
+    from asynccache.proxy.settings import Config, Model
     from asynccache.stream import Stream
     from asynccache.transport import Transport
     from asynccache.usage.ledger import Ledger

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asynccache.providers.compatible import ROWS
-from asynccache.proxy.config import Config, Model, master_key_of
+from asynccache.proxy.config import master_key_of
+from asynccache.proxy.settings import Config, Model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

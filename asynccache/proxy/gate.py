@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from asynccache.errors import AsyncCacheError
     from asynccache.proxy.bodies import Body
     from asynccache.proxy.budgets import Hold
-    from asynccache.proxy.config import Config
     from asynccache.proxy.deployment import Deployment
     from asynccache.proxy.limits import Place
     from asynccache.proxy.served import Served
+    from asynccache.proxy.settings import Config
     from asynccache.proxy.speaking import Call
     from asynccache.reply import Usage
     from asynccache.request import Request

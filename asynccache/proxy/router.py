@@ -23,8 +23,8 @@ from asynccache.retry import is_worth_another, retry
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from asynccache.proxy.config import Config
     from asynccache.proxy.deployment import Deployment
+    from asynccache.proxy.settings import Config
     from asynccache.stream import Stream
 
 __all__ = ["Answering", "Router"]

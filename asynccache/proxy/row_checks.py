@@ -13,7 +13,7 @@ from asynccache.request import Request
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asynccache.proxy.config import Model
+    from asynccache.proxy.settings import Model
     from asynccache.proxy.yaml_source import Source
     from asynccache.request import Path
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asynccache.events import Recorder
-    from asynccache.proxy.config import Config
+    from asynccache.proxy.settings import Config
     from asynccache.proxy.telling import Outcome
     from asynccache.usage.ledger import Ledger
 

@@ -9,7 +9,7 @@ from asynccache.proxy.yaml_source import ConfigError
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from asynccache.proxy.config import Settings
+    from asynccache.proxy.settings import Settings
 
 __all__ = ["tls_context"]
 

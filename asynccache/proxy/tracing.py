@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from asynccache.pipeline import Stage
-    from asynccache.proxy.config import Settings
+    from asynccache.proxy.settings import Settings
 
 __all__ = ["below_caller", "traced"]
 

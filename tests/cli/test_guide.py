@@ -17,7 +17,7 @@ import yaml
 from anyio.from_thread import start_blocking_portal
 
 from asynccache.cli.group import COMMANDS
-from asynccache.proxy.config import Settings
+from asynccache.proxy.settings import Settings
 from asynccache.testing import environment as simulated
 from asynccache.testing import simulator
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from asynccache.proxy.config import Config, parse_config
+from asynccache.proxy.config import parse_config
+from asynccache.proxy.settings import Config
 from asynccache.proxy.yaml_source import ConfigError, parse_yaml
 from asynccache.simulator import Simulator
 

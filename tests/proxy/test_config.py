@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from asynccache.proxy.config import Config, parse_config, read_config
+from asynccache.proxy.config import parse_config, read_config
 from asynccache.proxy.environment import found_config
 from asynccache.proxy.keys import check_address, is_local
+from asynccache.proxy.settings import Config
 from asynccache.proxy.yaml_source import ConfigError, parse_yaml
 from asynccache.secret import Secret
 

@@ -20,7 +20,8 @@ import pytest
 
 from asynccache.errors import ConfigurationError
 from asynccache.proxy.audit import Audit, config_hash, verify_audit
-from asynccache.proxy.config import Config, parse_config
+from asynccache.proxy.config import parse_config
+from asynccache.proxy.settings import Config
 from asynccache.proxy.virtual_keys import new_key
 from asynccache.proxy.yaml_source import parse_yaml
 from asynccache.secret import Secret

@@ -332,8 +332,8 @@ def test_amounts_are_rounded_up_and_bounded() -> None:
 
 def test_a_budget_needs_a_ledger() -> None:
     """A configured key with a budget and nowhere to keep it is refused at the start."""
-    from asynccache.proxy.config import Config
     from asynccache.proxy.gate import Gate
+    from asynccache.proxy.settings import Config
     from asynccache.proxy.yaml_source import ConfigError
 
     rights = Rights(models=("m",), budget=Decimal(1))

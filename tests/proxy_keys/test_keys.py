@@ -19,9 +19,10 @@ import pytest
 
 from asynccache.errors import AuthenticationError
 from asynccache.proxy.audit import Audit
-from asynccache.proxy.config import Config, parse_config
+from asynccache.proxy.config import parse_config
 from asynccache.proxy.gate import Gate
 from asynccache.proxy.routes import ROUTES
+from asynccache.proxy.settings import Config
 from asynccache.proxy.virtual_keys import KeyRing, digest_of, new_key
 from asynccache.proxy.yaml_source import ConfigError, parse_yaml
 from asynccache.secret import Secret

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from asynccache.proxy.audit import verify_audit
-from asynccache.proxy.config import Settings
+from asynccache.proxy.settings import Settings
 from asynccache.proxy.virtual_keys import digest_of, new_key
 from tests.proxy.process import Running, run, running
 from tests.proxy.serving import KEY
@@ -145,11 +145,11 @@ def test_what_a_limit_means_over_replicas_is_told(tmp_path: Path) -> None:
 
 def test_every_setting_is_accounted_for() -> None:
     """A new setting is a decision: it takes effect by a reload, or is named there as taking a restart."""
-    from asynccache.proxy import config
+    from asynccache.proxy import settings
 
     by_reload = {
         "stream_usage", "cost_in_bodies", "on_disconnect", "shutdown_seconds", "write_seconds", "max_body_bytes",
         "sticky_seconds", "cooldown_seconds", "max_retries", "request_seconds", "traces", "traces_older_names",
     }  # fmt: skip
-    assert {*by_reload, *config._FIXED} == set(Settings.__struct_fields__)
-    assert not by_reload & set(config._FIXED)
+    assert {*by_reload, *settings._FIXED} == set(Settings.__struct_fields__)
+    assert not by_reload & set(settings._FIXED)

@@ -16,8 +16,8 @@ import pytest
 
 from asynccache.errors import AuthenticationError
 from asynccache.proxy.audit import Audit
-from asynccache.proxy.config import Config
 from asynccache.proxy.gate import Gate
+from asynccache.proxy.settings import Config
 from asynccache.proxy.virtual_keys import digest_of, new_key
 from asynccache.secret import Secret
 from asynccache.usage.ledger_keys import Key, Rights
