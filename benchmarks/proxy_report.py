@@ -6,10 +6,11 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.proxy_servers import OURS, PEERS, RELAY
+from benchmarks.report import number, put_section, table, targets_table
 from benchmarks.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 BEGIN, END = "<!-- proxy: begin -->", "<!-- proxy: end -->"
@@ -23,20 +24,15 @@ _CASES = {
 
 
 def write_proxy(measured: Mapping[str, Any], path: Path) -> None:
-    """Put the section in its place; what others wrote in the file stays."""
-    section = f"{BEGIN}\n{_section(measured)}\n{END}"
-    text = path.read_text() if path.exists() else "# Results\n"
-    if BEGIN not in text:
-        text += f"\n{BEGIN}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
-    path.write_text(before + section + rest.partition(END)[2])
+    """Put the section in its place."""
+    put_section(path, BEGIN, END, _section(measured))
 
 
 def _section(measured: Mapping[str, Any]) -> str:
     parts = [
         "## Proxy",
         _about(measured["about"]),
-        "### Targets of the proxy\n\n" + _targets(measured),
+        "### Targets of the proxy\n\n" + targets_table(_all_targets(measured)),
         "### One process on one core\n\n" + _processes(measured),
         *(f"{name}:\n\n{_case(measured, case)}" for case, name in _CASES.items()),
         "Other formats, asynccache alone:\n\n" + _others(measured),
@@ -61,14 +57,6 @@ def _about(about: Mapping[str, Any]) -> str:
         "The *bare aiohttp relay* reads, checks and counts nothing: what it costs is aiohttp's. *Added* is over the same load sent to the upstream itself in the same round. A server that does not answer "
         "each of its clients twice a second is measured once, until each has one answer."
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _of(measured: Mapping[str, Any], case: str, name: str, figure: str) -> float | None:
@@ -127,20 +115,6 @@ def _all_targets(measured: Mapping[str, Any]) -> Iterator[Target]:
         yield Target(f"{name}: RSS at its highest", 60, most, unit="MB", why=why)
 
 
-def _targets(measured: Mapping[str, Any]) -> str:
-    rows: list[list[str]] = []
-    misses: list[str] = []
-    for target in _all_targets(measured):
-        verdict = "not measured" if target.figure is None else "met" if target.met else "**missed**"
-        if verdict == "**missed**" and target.why:
-            misses.append(f"- *{target.what}*: {target.why}.")
-        sign = "≤" if target.upper else "≥"
-        shown = "-" if target.figure is None else f"{_number(target.figure)} {target.unit}"
-        rows.append([target.what, f"{sign} {target.bound:g} {target.unit}", shown, verdict])
-    table = _table(["what", "target", "measured", ""], rows)
-    return table + ("\n\nWhy the misses:\n\n" + "\n".join(misses) if misses else "")
-
-
 def _processes(measured: Mapping[str, Any]) -> str:
     rows: list[list[str]] = []
     for name in (RELAY, *OURS, *PEERS):
@@ -151,12 +125,12 @@ def _processes(measured: Mapping[str, Any]) -> str:
         started = f"{median(kept['started']):.2f}"
         figures = [_of(measured, case, name, "rate") for case in ("16", "streams")]
         cpu = [_of(measured, case, name, "cpu") for case in ("16", "streams")]
-        shown = ["-" if value is None else _number(value) for value in (*figures, *cpu)]
+        shown = ["-" if value is None else number(value) for value in (*figures, *cpu)]
         rows.append([_bold(name), started, f"{kept['idle']:.0f}", f"{kept['most']:.0f}", *shown])
     head = [
         "", "ready, s", "RSS idle, MB", "highest", "requests/s at 16", "streams/s at 128", "CPU ms a request", "CPU ms a stream",
     ]  # fmt: skip
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _bold(name: str) -> str:
@@ -171,12 +145,12 @@ def _case(measured: Mapping[str, Any], case: str) -> str:
         if kept is None:
             rows.append([name, *["not measured"] * 6])
             continue
-        times = [_number(median(kept[figure])) for figure in ("p50", "p99")]
+        times = [number(median(kept[figure])) for figure in ("p50", "p99")]
         added = [_added(measured, case, name, figure) for figure in ("p50", "p99")]
-        over = ["-" if value is None or name == _DIRECT else _number(value) for value in added]
-        cpu = "-" if name == _DIRECT else _number(median(kept["cpu"]))
-        rows.append([_bold(name), _number(median(kept["rate"])), *times, *over, cpu])
-    return _table(["", "a second", "p50 ms", "p99 ms", "added p50", "added p99", "CPU ms each"], rows)
+        over = ["-" if value is None or name == _DIRECT else number(value) for value in added]
+        cpu = "-" if name == _DIRECT else number(median(kept["cpu"]))
+        rows.append([_bold(name), number(median(kept["rate"])), *times, *over, cpu])
+    return table(["", "a second", "p50 ms", "p99 ms", "added p50", "added p99", "CPU ms each"], rows)
 
 
 def _others(measured: Mapping[str, Any]) -> str:
@@ -186,10 +160,10 @@ def _others(measured: Mapping[str, Any]) -> str:
         for name in OURS:
             kept = figures.get(name)
             cells.append(
-                f"{_number(median(kept['rate']))} /s, {_number(median(kept['cpu']))} ms" if kept else "-"
+                f"{number(median(kept['rate']))} /s, {number(median(kept['cpu']))} ms" if kept else "-"
             )
         rows.append([case, *cells])
-    return _table(["", *(f"{name}: a second, CPU each" for name in OURS)], rows)
+    return table(["", *(f"{name}: a second, CPU each" for name in OURS)], rows)
 
 
 def _errors(measured: Mapping[str, Any]) -> str:

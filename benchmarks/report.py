@@ -9,8 +9,10 @@ from benchmarks.clients import KNOWN, REFERENCE
 from benchmarks.targets import TIMES, targets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from benchmarks.targets import Target
 
 BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 
@@ -27,20 +29,24 @@ _WIRES = {"openai": "OpenAI", "anthropic": "Anthropic", "converse": "ConverseStr
 
 
 def write_results(measured: Mapping[str, Any], path: Path) -> None:
-    """Put the section in its place; what others wrote in the file stays."""
-    section = f"{BEGIN}\n{_section(measured)}\n{END}"
+    """Put the section in its place."""
+    put_section(path, BEGIN, END, _section(measured))
+
+
+def put_section(path: Path, begin: str, end: str, section: str) -> None:
+    """Write *section* between its markers, at the end where there are none; what others wrote in the file stays."""
     text = path.read_text() if path.exists() else "# Results\n"
-    if BEGIN not in text:
-        text += f"\n{BEGIN}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
-    path.write_text(before + section + rest.partition(END)[2])
+    if begin not in text:
+        text += f"\n{begin}\n{end}\n"
+    before, _, rest = text.partition(begin)
+    path.write_text(f"{before}{begin}\n{section}\n{end}{rest.partition(end)[2]}")
 
 
 def _section(measured: Mapping[str, Any]) -> str:
     parts = [
         "## Speed",
         _about(measured["about"]),
-        "### Targets\n\n" + _targets(measured),
+        "### Targets\n\n" + targets_table(targets(measured)),
         *(
             f"### Streams: {name}, CPU µs per chunk\n\n{_streams(measured, wire)}"
             for wire, name in _WIRES.items()
@@ -77,7 +83,8 @@ def _about(about: Mapping[str, Any]) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown's."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -101,10 +108,11 @@ def ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
     return median(mine) / median(theirs)
 
 
-def _targets(measured: Mapping[str, Any]) -> str:
+def targets_table(found: Iterable[Target]) -> str:
+    """Each target beside what was measured, and why misses are misses."""
     rows = []
     misses: dict[str, list[str]] = {}
-    for target in targets(measured):
+    for target in found:
         if target.figure is None:
             verdict = "not measured"
         elif target.met:
@@ -116,9 +124,9 @@ def _targets(measured: Mapping[str, Any]) -> str:
         sign = "≤" if target.upper else "≥"
         shown = "-" if target.figure is None else f"{number(target.figure)} {target.unit}"
         rows.append([target.what, f"{sign} {target.bound:g} {target.unit}", shown, verdict])
-    table = _table(["what", "target", "measured", ""], rows)
+    rendered = table(["what", "target", "measured", ""], rows)
     reasons = [f"- {'; '.join(what)}: {why}." for why, what in misses.items()]
-    return table + ("\n\nWhy the misses:\n\n" + "\n".join(reasons) if reasons else "")
+    return rendered + ("\n\nWhy the misses:\n\n" + "\n".join(reasons) if reasons else "")
 
 
 def _streams(measured: Mapping[str, Any], wire: str) -> str:
@@ -142,7 +150,7 @@ def _streams(measured: Mapping[str, Any], wire: str) -> str:
         if (found := measured["streams"].get(f"{wire}/{setting}", {}).get(REFERENCE, {}).get("reads"))
     ]
     note = f"Reads per stream as {REFERENCE} saw them, median: {', '.join(reads)}. Fewer than writes: a busy machine joins them."
-    return _table(["client", *_SETTINGS.values()], rows) + "\n\n" + note
+    return table(["client", *_SETTINGS.values()], rows) + "\n\n" + note
 
 
 def _first(measured: Mapping[str, Any]) -> str:
@@ -151,7 +159,7 @@ def _first(measured: Mapping[str, Any]) -> str:
         [name, _spread(samples), f"{number(ratio(samples, times['aiohttp']))}{TIMES}"]
         for name, samples in times.items()
     ]
-    return "Time to the first text, ms, over loopback:\n\n" + _table(["client", "ms", "to raw aiohttp"], rows)
+    return "Time to the first text, ms, over loopback:\n\n" + table(["client", "ms", "to raw aiohttp"], rows)
 
 
 def _calls(measured: Mapping[str, Any]) -> str:
@@ -167,7 +175,7 @@ def _calls(measured: Mapping[str, Any]) -> str:
             cells.append(f"{_spread(cpu)} · {number(ratio(cpu, raw))}{TIMES}" if cpu else "-")
         rows.append([name, *cells])
     head = ["client", *(f"{column.replace('/', ', ')} at once" for column in columns)]
-    return f"One answer, not streamed: CPU µs per call, {TIMES} raw aiohttp:\n\n" + _table(head, rows)
+    return f"One answer, not streamed: CPU µs per call, {TIMES} raw aiohttp:\n\n" + table(head, rows)
 
 
 def _memory(measured: Mapping[str, Any]) -> str:
@@ -175,7 +183,7 @@ def _memory(measured: Mapping[str, Any]) -> str:
         [name, " · ".join(f"{count:,} open: {number(held / 1024)}" for count, held in held_by)]
         for name, held_by in measured["memory"].items()
     ]
-    return "Memory per open stream, KiB of RSS:\n\n" + _table(["client", "KiB a stream"], rows)
+    return "Memory per open stream, KiB of RSS:\n\n" + table(["client", "KiB a stream"], rows)
 
 
 def _imports(measured: Mapping[str, Any]) -> str:
@@ -188,7 +196,7 @@ def _imports(measured: Mapping[str, Any]) -> str:
         ]
         for name, figures in measured["imports"].items()
     ]
-    return "Import in a new process, over the bare interpreter:\n\n" + _table(
+    return "Import in a new process, over the bare interpreter:\n\n" + table(
         ["", "ms", "MB more", "MB in all"], rows
     )
 
@@ -210,7 +218,7 @@ def _small_parts(measured: Mapping[str, Any]) -> str:
         rows.append(
             _compared("AWS frame, 16 a read", median(frames["ours"]), median(frames["botocore"]), "botocore")
         )
-    return "Small parts, CPU µs:\n\n" + _table(["", "asynccache", "peer", "ratio"], rows)
+    return "Small parts, CPU µs:\n\n" + table(["", "asynccache", "peer", "ratio"], rows)
 
 
 def _compared(what: str, mine: float, peer: float | None, name: str) -> list[str]:
