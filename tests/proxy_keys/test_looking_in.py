@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -24,7 +25,11 @@ def deleted(process: int) -> list[str]:
     folder = Path(f"/proc/{process}/fd")
     if not folder.exists():
         return []
-    return [str(link.readlink()) for link in folder.iterdir() if str(link.readlink()).endswith("(deleted)")]
+    names: list[str] = []
+    for link in folder.iterdir():
+        with suppress(FileNotFoundError):  # closed by the process's own work since the listing
+            names.append(str(link.readlink()))
+    return [name for name in names if name.endswith("(deleted)")]
 
 
 @pytest.mark.parametrize("new", [True, False])
