@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import msgspec
 
 from asynccache.pricing.litellm_format import is_litellm_price
+from asynccache.proxy.environment import found_config, master_key_of
 from asynccache.proxy.litellm_keys import (
     AWS,
     AWS_SECRETS,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfigError", "parse_config", "read_config"]
 
-MASTER_KEY_VARIABLES = ("ASYNCCACHE_MASTER_KEY", "LITELLM_MASTER_KEY")
-
 
 def read_config(file: FilePath, environment: Mapping[str, str]) -> Config:
     """The configuration in *file*.
@@ -54,12 +53,6 @@ def parse_config(source: Source, environment: Mapping[str, str]) -> Config:
         ConfigError: it cannot be used as it stands.
     """
     return _Reading(source).config(environment)
-
-
-def master_key_of(environment: Mapping[str, str]) -> Secret | None:
-    """The master key that the environment gives, where the file has none."""
-    found = next((environment[name] for name in MASTER_KEY_VARIABLES if environment.get(name)), None)
-    return None if found is None else Secret(found)
 
 
 @final
@@ -188,8 +181,6 @@ class _Reading:
         """A row of ``*`` for ``*`` is one for every provider whose key is in the environment."""
         if not model.name == model.model == "*":
             return [model]
-        from asynccache.proxy.environment import found_config
-
         found = found_config(environment, simulator=False).models
         if not found:
             raise self._source.error(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asynccache.providers.compatible import ROWS
-from asynccache.proxy.config import master_key_of
 from asynccache.proxy.settings import Config, Model
+from asynccache.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["found_config"]
+__all__ = ["found_config", "master_key_of"]
 
 # Any one of a provider's variables is enough to serve it. A key is looked up again when a call is made.
 _VARIABLES: dict[str, tuple[str, ...]] = {
@@ -22,6 +22,14 @@ _VARIABLES: dict[str, tuple[str, ...]] = {
 }
 _BARE = {"openai": ("gpt-*", "o1*", "o3*", "o4*"), "anthropic": ("claude-*",), "deepseek": ("deepseek-*",)}
 """Names that callers write without a provider."""
+
+_MASTER_KEY_VARIABLES = ("ASYNCCACHE_MASTER_KEY", "LITELLM_MASTER_KEY")
+
+
+def master_key_of(environment: Mapping[str, str]) -> Secret | None:
+    """The master key that the environment gives."""
+    found = next((environment[name] for name in _MASTER_KEY_VARIABLES if environment.get(name)), None)
+    return None if found is None else Secret(found)
 
 
 def found_config(environment: Mapping[str, str], *, simulator: bool) -> Config:

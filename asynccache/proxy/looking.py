@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from asynccache.errors import APIStatusError, PermissionDeniedError
-from asynccache.proxy.page import page, page_headers, read_asked
+from asynccache.proxy.asked import read_asked
+from asynccache.proxy.page import page, page_headers
 from asynccache.proxy.telling import id_headers
 from asynccache.proxy.virtual_keys import MASTER
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asynccache.proxy.route import Route
 
 __all__ = ["document"]
 
@@ -13,12 +18,10 @@ _JSON = "application/json"
 _REFUSED = {"content": {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
 
 
-def document() -> bytes:
-    """The document; it names no address and no version of any software."""
-    from asynccache.proxy.routes import ROUTES
-
+def document(routes: Mapping[tuple[str, str], Route]) -> bytes:
+    """The document of *routes*, by method and path; it names no address and no version of any software."""
     paths: dict[str, dict[str, Any]] = {}
-    for (method, path), route in ROUTES.items():
+    for (method, path), route in routes.items():
         described: dict[str, Any] = {
             "summary": route.summary,
             "operationId": re.sub(r"\W+", "_", method.lower() + path).rstrip("_"),

@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, final
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
-
-import msgspec
 
 from asynccache.proxy.chat import chat_completions
 from asynccache.proxy.looking import show_link, show_metrics, show_page
 from asynccache.proxy.messages import count_tokens, messages
 from asynccache.proxy.models import model_entry, model_infos, model_list
+from asynccache.proxy.openapi import document
 from asynccache.proxy.responses import responses
+from asynccache.proxy.route import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from aiohttp import web
-
-    from asynccache.proxy.bodies import Body
     from asynccache.proxy.speaking import Call
 
-__all__ = ["ROUTES", "Route", "route_of"]
-
-Answer: TypeAlias = "Callable[[Call, str | None], bytes]"
-Take: TypeAlias = "Callable[[Call, Body], Awaitable[web.StreamResponse]]"
-
-
-def _nothing(_call: Call, _wanted: str | None) -> bytes:
-    return b""
-
-
-@final
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One address: either it takes a body, or it answers from what is known."""
-
-    summary: str
-    body: Take | None = None
-    answer: Answer = _nothing
-    spends: bool = True
-    """Whether a call of it uses tokens, and costs."""
-    look: Callable[[Call, str], web.Response] | None = None
-    """Answers from what goes on, for who runs the proxy: no key but the master's, where there is one, will do."""
-    passes: bool = False
-    """Whether a pass in the address will do too."""
-    open: bool = False
-    """Whether no key is asked for."""
-    media: str = "application/json"
+__all__ = ["ROUTES", "route_of"]
 
 
 def _alive(_call: Call, _wanted: str | None) -> bytes:
@@ -74,9 +44,7 @@ def _infos(call: Call, wanted: str | None) -> bytes:
 
 
 def _document(_call: Call, _wanted: str | None) -> bytes:
-    from asynccache.proxy.openapi import document
-
-    return document()
+    return document(ROUTES)
 
 
 _CHAT = Route(summary="A chat completion, in OpenAI's format.", body=chat_completions)

@@ -17,7 +17,7 @@ from asynccache.proxy.connections import Listener, TooLarge, TooSlow, read_bytes
 from asynccache.proxy.failures import Failure, dialect_of, failure_of, forget_frames
 from asynccache.proxy.gate import refusal_headers
 from asynccache.proxy.looking import check_looker, holds_pass
-from asynccache.proxy.routes import ROUTES, Route, route_of
+from asynccache.proxy.routes import ROUTES, route_of
 from asynccache.proxy.speaking import Call
 from asynccache.proxy.telling import cost_headers, id_headers
 from asynccache.proxy.tls import tls_context
@@ -26,6 +26,7 @@ from asynccache.proxy.tracing import below_caller
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from asynccache.proxy.route import Route
     from asynccache.proxy.served import Served
 
 __all__ = ["Server"]

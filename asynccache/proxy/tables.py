@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from asynccache.proxy.activity import Attempt, Failed
-    from asynccache.proxy.page import Asked
+    from asynccache.proxy.asked import Asked
     from asynccache.proxy.sums import Sums
     from asynccache.proxy.view import Row
 

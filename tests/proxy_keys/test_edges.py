@@ -14,8 +14,9 @@ import aiohttp
 import pytest
 
 from asynccache.proxy.activity import Activity, Label
+from asynccache.proxy.asked import Asked
 from asynccache.proxy.budgets import BudgetRefusedError, Budgets
-from asynccache.proxy.page import Asked, page
+from asynccache.proxy.page import page
 from asynccache.proxy.sums import Sums
 from asynccache.proxy.view import look
 from asynccache.proxy.virtual_keys import KeyRing, digest_of, new_key
