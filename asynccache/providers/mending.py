@@ -16,18 +16,21 @@ __all__ = ["excerpt", "loosely", "mended"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _EXCERPT = 200
+_EXACT = 2**53  # a float beyond it may be a whole number by accident
 
 
 def mended(data: bytes, kind: Any, wire: str) -> bytes:
     """*data* as strict JSON of *kind*: invalid UTF-8 and lone surrogates as U+FFFD, ``NaN`` and its like as text.
 
-    ``NaN`` stays visible, so that a usage that holds it is judged invalid instead of ending the stream.
+    ``NaN`` stays visible, so that a usage that holds it is judged invalid instead of ending the stream. A byte
+    order mark goes, and ``1.0`` is 1: servers written in languages that know no whole numbers say it so.
 
     Raises:
         InvalidResponseError: it cannot be read as *kind* even so; the message names *wire*.
     """
     try:
-        value = json.loads(data.decode("utf-8", "replace"), parse_constant=str)
+        text = data.decode("utf-8-sig", "replace")
+        value = json.loads(text, parse_constant=str, parse_float=_number)
         strict = json.dumps(_without_surrogates(value), ensure_ascii=False, separators=(",", ":")).encode()
         msgspec.json.decode(strict, type=kind)
     except (ValueError, RecursionError) as exc:
@@ -50,6 +53,11 @@ def loosely(data: bytes) -> Any:
 def excerpt(data: bytes) -> str:
     """The first words of an answer, for an error's message: one line, keys hidden."""
     return redact(" ".join(data[: 4 * _EXCERPT].decode("utf-8", "replace").split()))[:_EXCERPT]
+
+
+def _number(text: str) -> int | float:
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < _EXACT else value
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -36,6 +36,7 @@ from asynccache.providers.openai_wire import (
     decode_text,
     flat_text,
     text_of,
+    whole_number,
 )
 from asynccache.providers.statuses import error_from_object, status_error
 from asynccache.shapes import is_array, is_object
@@ -220,13 +221,19 @@ class ChatDecoder:
             if not self._started:
                 msg = "the answer was empty: the stream ended before its first event"
                 raise StreamInterruptedError(msg)
-        elif not self._done and data and not data.isspace():
-            self._take(self._parse(data), data)
+        elif not self._done and (said := data.strip()) and said != b"null":
+            if said == b"[DONE]":
+                self._other_event(said)
+            else:
+                self._take(self._parse(data), data)
 
     def _take(self, body: Body, raw: bytes) -> None:
         if body.error:
             self._take_usage(body, None)
             raise error_from_object(None, body.error)
+        if is_object(body.x_groq) and body.x_groq.get("error"):
+            self._take_usage(body, None)
+            raise error_from_object(None, body.x_groq["error"])
         if body.choices is None and body.usage is None and self._is_other(body, raw):
             return
         facts = (body.id, body.model, body.service_tier, body.system_fingerprint)
@@ -270,7 +277,7 @@ class ChatDecoder:
             Started(
                 id=text_of(name),
                 model=text_of(model),
-                created=body.created if type(body.created) is int else 0,
+                created=whole_number(body.created),
                 service_tier=tier if isinstance(tier, str) else None,
                 system_fingerprint=fingerprint if isinstance(fingerprint, str) else None,
                 raw=raw,
@@ -278,7 +285,7 @@ class ChatDecoder:
         )
 
     def _choice(self, choice: Choice, raw: bytes) -> None:
-        index = choice.index if type(choice.index) is int else 0
+        index = whole_number(choice.index)
         message = choice.delta or choice.message
         if message is not None:
             content = message.content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -22,6 +23,7 @@ __all__ = [
     "decode_text",
     "flat_text",
     "text_of",
+    "whole_number",
 ]
 
 
@@ -168,6 +170,13 @@ def custom_call(custom: Any) -> dict[str, Any]:
 def text_of(value: Any) -> str:
     """*value* as text, whatever it is."""
     return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def whole_number(value: Any) -> int:
+    """*value* where it is a number, its fraction cut off; else 0."""
+    if type(value) is int:
+        return value
+    return int(value) if type(value) is float and isfinite(value) else 0
 
 
 def flat_text(value: Any) -> str:

@@ -27,6 +27,9 @@ _LIFETIMES = {
 }
 
 
+_NUMBERS = frozenset({int, float})
+
+
 class _NotACountError(ValueError):
     """A place that must hold a token count holds something else."""
 
@@ -187,7 +190,11 @@ def _server_tools(raw: Any, spelling: Spelling) -> dict[str, int] | None:
     told = _find(raw, spelling.server_tools) if spelling.server_tools else None
     if told is None or not is_object(told):
         return None
-    calls = {name: _whole(count) for name, count in told.items() if count is not None}
+    calls = {
+        name: _whole(count)
+        for name, count in told.items()
+        if count is not None and (type(count) in _NUMBERS or name.endswith("_requests"))
+    }  # what is neither a number nor named as a count is no mistake, but a field of a later version
     return calls or None
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
 from asynccache.providers.in_band import find_error
 from asynccache.providers.mending import loosely, mended
+from asynccache.shapes import is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "Answer",
@@ -112,6 +116,24 @@ class Answer(msgspec.Struct, gc=False):
     request_id: Any = None
 
 
+# The types whose fields are read; of any other only the type is.
+_EVENTS = frozenset(
+    {
+        "content_block_delta",
+        "content_block_start",
+        "content_block_stop",
+        "error",
+        "message_delta",
+        "message_start",
+        "message_stop",
+        "ping",
+    }
+)
+_DELTAS = frozenset(
+    {"citations_delta", "input_json_delta", "signature_delta", "text_delta", "thinking_delta"}
+)
+_BLOCKS = frozenset({"redacted_thinking", "text", "thinking", "tool_use"})
+
 decode_text = msgspec.json.Decoder(TextEvent).decode
 _event = msgspec.json.Decoder(WireEvent).decode
 _answer = msgspec.json.Decoder(Answer).decode
@@ -128,9 +150,27 @@ def parse_event(data: bytes) -> WireEvent:
     try:
         return _event(data)
     except (ValueError, RecursionError) as exc:
-        if (error := find_error(loosely(data))) is not None:
+        told = loosely(data)
+        if (error := find_error(told)) is not None:
             raise error from exc
+        if is_object(told):
+            if (unnamed := _unnamed_event(told)) is not None:
+                return unnamed
+            data = msgspec.json.encode({name: value for name, value in told.items() if value is not None})
         return _event(mended(data, WireEvent, "Anthropic's Messages"))
+
+
+def _unnamed_event(told: Mapping[str, Any]) -> WireEvent | None:
+    """An event, or a delta, of a type that is read nowhere here: its fields may hold anything."""
+    kind, delta, index = told.get("type"), told.get("delta"), told.get("index")
+    if isinstance(kind, str) and kind not in _EVENTS:
+        return WireEvent(type=kind)
+    if kind != "content_block_delta" or not is_object(delta) or type(index) is not int:
+        return None
+    unnamed = delta.get("type")
+    if not isinstance(unnamed, str) or unnamed in _DELTAS:
+        return None
+    return WireEvent(type=kind, index=index, delta=Delta(type=unnamed))
 
 
 def parse_answer(data: bytes) -> Answer:
@@ -154,6 +194,10 @@ def parse_block(data: bytes) -> Block:
     try:
         return _block(data)
     except (ValueError, RecursionError):
+        told = loosely(data)
+        kind = told.get("type") if is_object(told) else None
+        if isinstance(kind, str) and kind not in _BLOCKS:  # its fields may hold anything
+            return Block(type=kind)
         return _block(mended(data, Block, "Anthropic's Messages"))
 
 

@@ -187,6 +187,7 @@ class AnswerDecoder:
             emit(Unknown(f":message-type {kind!r}", payload))
 
     def _whole(self, body: bytes, emit: Emit[Event]) -> None:
+        body = body.removeprefix(b"\xef\xbb\xbf")
         if not body.strip():
             msg = "the answer was empty"
             raise StreamInterruptedError(msg)

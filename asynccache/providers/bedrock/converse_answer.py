@@ -48,6 +48,7 @@ _FINISH: dict[str, FinishReason] = {
     "guardrail_intervened": "content_filter",
     "content_filtered": "content_filter",
 }
+_READ = frozenset({"messageStart", "contentBlockStart", "contentBlockStop", "messageStop", "metadata"})
 # The order that OpenAI's message can say.
 _REASONING, _TEXT, _CALL = 0, 1, 2
 
@@ -155,6 +156,9 @@ class ConverseReader:
         if name == "contentBlockDelta":
             self._delta(payload, emit)
             return
+        if name not in _READ:  # what it holds may be anything
+            emit(Unknown(name, payload))
+            return
         told = read_json(payload)
         if name == "messageStart":
             self._start(payload, emit)
@@ -166,11 +170,9 @@ class ConverseReader:
         elif name == "messageStop":
             self._start(payload, emit)
             self._message_stop(told, payload, emit)
-        elif name == "metadata":
+        else:
             self._metadata(told, emit)
             self.done = self._stopped
-        else:
-            emit(Unknown(name, payload))
 
     def body(self, data: bytes, emit: Emit[Event]) -> None:
         """Take a whole answer.
@@ -304,13 +306,14 @@ class ConverseReader:
             return
         grown = self._blocks[index] = _Block()
         cited = block.get("citationsContent")
-        if "text" in block:
+        if block.get("text") is not None:
             self._text(grown, str(block["text"]), None, emit)
         elif is_object(block.get("toolUse")):
             opened = self._open(index, block, None, emit)
             if opened.call >= 0:
                 opened.has_input = True
-                arguments = orjson.dumps(block["toolUse"].get("input", {})).decode()
+                told = block["toolUse"].get("input")
+                arguments = orjson.dumps({} if told is None else told).decode()
                 emit(ToolCallFragment(opened.call, None, None, arguments))
         elif is_object(block.get("reasoningContent")):
             self._whole_reasoning(index, grown, block["reasoningContent"], emit)

@@ -95,7 +95,7 @@ def decode_delta(payload: bytes) -> BlockDelta:
 
 def _mended(payload: bytes, error: Exception) -> BlockDelta:
     try:
-        return _decode_delta(payload.decode("utf-8", "replace").encode())
-    except msgspec.DecodeError:
+        return _decode_delta(mended(payload, BlockDelta, "Converse's"))
+    except InvalidResponseError:
         msg = f"the answer holds an event that is none of Converse's ({error}): {excerpt(payload)}"
         raise InvalidResponseError(msg) from error

@@ -105,7 +105,7 @@ class ClaudeReader:
 
     def event(self, _name: str, payload: bytes, emit: Emit[Event]) -> None:
         """Take one of Anthropic's events; one that is metrics alone is passed over."""
-        if payload.startswith(b'{"amazon-bedrock-'):
+        if payload.startswith(b'{"amazon-bedrock-') and _is_metrics_alone(payload):
             return
         try:
             self._messages.feed(payload, emit)
@@ -311,6 +311,11 @@ def _find(told: Any, places: tuple[Place, ...]) -> Any:
         if value is not None:
             return value
     return None
+
+
+def _is_metrics_alone(payload: bytes) -> bool:
+    """Whether *payload* has no event beside Bedrock's metrics: they may stand before it as well as after."""
+    return all(name.startswith("amazon-bedrock-") for name in read_json(payload))
 
 
 def _header_counts(head: Head) -> dict[str, int]:
