@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cli.command import environment
+from tests.waiting import PATIENCE
 
 START = "from asynccache.cli.proxy import proxy; proxy.main(prog_name='asynccache proxy')"
 WARNINGS = ("-W", "error")
@@ -28,7 +29,7 @@ class Running:
     def said(self) -> str:
         return self._log.read_text(encoding="utf-8")
 
-    def wait_for(self, text: str, seconds: float = 10.0) -> str:
+    def wait_for(self, text: str, seconds: float = PATIENCE) -> str:
         """Wait until it has said *text*, a pattern; what it said instead of it is the failure."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -61,7 +62,7 @@ def running(
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -71,6 +72,6 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         env=environment(**variables),
         capture_output=True,
         encoding="utf-8",
-        timeout=30,
+        timeout=50,
         check=False,
     )

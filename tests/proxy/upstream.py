@@ -16,8 +16,8 @@ class Upstream:
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
         self.answers: list[tuple[int, str, list[bytes]]] = []
-        self.hang: float | None = None
-        """Seconds of silence before the head of an answer; None is none."""
+        self.hang: float | asyncio.Event | None = None
+        """Silence before the head of an answer: seconds, or until it is set; None is none."""
         self.pause = 0.0
         """Seconds between two pieces."""
         self.stall = False
@@ -59,7 +59,9 @@ class Upstream:
 
     async def _say(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         status, media, pieces = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if self.hang is not None:
+        if isinstance(self.hang, asyncio.Event):
+            await self.hang.wait()
+        elif self.hang is not None:
             await self._wait(reader, self.hang)
         head = f"HTTP/1.1 {status} X\r\ncontent-type: {media}\r\ntransfer-encoding: chunked\r\nx-request-id: up-1\r\n\r\n"
         writer.write(head.encode())

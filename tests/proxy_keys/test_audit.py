@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -29,6 +30,7 @@ from tests.cli.command import environment, run
 from tests.proxy.process import running
 from tests.proxy.serving import KEY
 from tests.proxy.upstream import Upstream
+from tests.waiting import PATIENCE
 
 from .guarded import HELLO, PRICES, Guarded, guarded, make_key, settings
 
@@ -137,13 +139,13 @@ def test_one_writer_and_its_owner_alone(log: Path) -> None:
 def test_a_flood_is_counted(tmp_path: Path) -> None:
     """A hundred thousand wrong keys are a few lines, and cost their callers nothing but a moment."""
     audit = Audit(tmp_path / "audit.jsonl")
-    began = time.perf_counter()
+    began, worked = time.monotonic(), time.thread_time()
     for number in range(100_000):
         audit.tell_stranger(number.to_bytes(32))
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - worked < 2  # of this thread's own work, however busy the machine is
     audit.close()
     lines = written(tmp_path / "audit.jsonl")
-    assert len(lines) < 40
+    assert len(lines) < 40 + 12 * (time.monotonic() - began)  # a few lines for each quarter of a second
     assert sum(line.get("count", 1) for line in lines) == 100_000
     assert verify_audit(tmp_path / "audit.jsonl").trouble is None
 
@@ -153,13 +155,19 @@ import logging, resource, signal, sys, time
 from pathlib import Path
 from asynccache.proxy.audit import Audit
 
-logging.basicConfig(stream=sys.stderr)
+class Told(logging.StreamHandler):
+    said = ""
+    def emit(self, record):
+        super().emit(record)
+        Told.said += record.getMessage()
+
+logging.basicConfig(handlers=[Told(sys.stderr)])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 file = Path(sys.argv[1])
 audit = Audit(file)
 
 def wait(is_so):
-    until = time.monotonic() + 10
+    until = time.monotonic() + 20
     while not is_so() and time.monotonic() < until:
         time.sleep(0.02)
     assert is_so()
@@ -169,8 +177,7 @@ wait(lambda: b"before" in file.read_bytes())
 resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 100, resource.RLIM_INFINITY))
 for number in range(3000):
     audit.tell("key_used", key=f"meanwhile-{number}")
-wait(lambda: file.stat().st_size % 100 == 0 or file.read_bytes()[-1:] != b"\\n")
-time.sleep(0.5)
+wait(lambda: "cannot be written" in Told.said)
 for number in range(3000):
     audit.tell_stranger(number.to_bytes(32))
 if sys.argv[2] == "room":
@@ -214,7 +221,7 @@ def test_a_log_that_is_taken_away(log: Path, caplog: pytest.LogCaptureFixture) -
     moved = log.rename(log.with_suffix(".1"))
     for number in range(2):
         audit.tell("key_used", key=f"after-{number}")
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while f"after-{number}" not in moved.read_text() and time.monotonic() < until:
             time.sleep(0.02)
     audit.close()
@@ -328,8 +335,10 @@ async def test_a_web_page_that_asked_is_told(provider: Upstream, tmp_path: Path)
         for _ in range(2):
             answer = await session.get(proxy.url("/v1/models"), headers={"host": "rebound.example"})
             assert answer.status == 403
-    told = [(line["event"], line.get("code"), line.get("count")) for line in written(file)]
-    assert told == [("start", None, None), ("refused", "forbidden", 2), ("stop", None, None)]
+    told = Counter[tuple[str, str | None]]()
+    for line in written(file):  # like events share a line where they happen in the same quarter of a second
+        told[line["event"], line.get("code")] += line.get("count", 1)
+    assert told == {("start", None): 1, ("refused", "forbidden"): 2, ("stop", None): 1}
     assert "rebound" not in file.read_text()
 
 
@@ -351,7 +360,7 @@ async def test_a_proxy_as_it_is_started(provider: Upstream, tmp_path: Path) -> N
             async with session.post(f"{proxy.url}/v1/chat/completions", json=HELLO) as answer:
                 assert answer.status == 200  # the database's keys are still in
         proxy.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(proxy.process.wait, 10) == 0
+        assert await asyncio.to_thread(proxy.process.wait, PATIENCE) == 0
         assert "Traceback" not in proxy.said
         assert "Error" not in proxy.said
     lines = [line for line in written(file) if line["event"] != "key_used"]

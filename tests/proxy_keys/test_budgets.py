@@ -22,19 +22,30 @@ from asynccache.proxy.row_prices import RowPrices
 from asynccache.proxy.virtual_keys import digest_of, new_key
 from asynccache.usage.ledger_budget import Standing, hold, picodollars, settle, span_of, standing
 from asynccache.usage.ledger_keys import Key, Rights
-from tests.proxy.process import running
+from tests.proxy.process import START, running
 from tests.proxy.serving import KEY, ai, claude
 from tests.proxy.upstream import CHUNK, DONE, FIRST, STREAM, USAGE, Upstream
+from tests.waiting import PATIENCE, until
 
 from .guarded import CENT, HELLO, PRICES, Guarded, door, guarded, make_key, settings, through_door
 
 pytestmark = pytest.mark.anyio
+
+PATIENT = f"import asynccache.proxy.budgets as budgets; budgets._DEADLINE = 30.0; {START}"
+"""A proxy that waits for its budgets on a busy machine too."""
 
 
 async def stands(proxy: Guarded, key_id: str = "team", period: Any = "month") -> Standing:
     assert proxy.gate.budgets is not None
     rights = Rights(models=("m",), budget=Decimal(1), period=period)
     return await proxy.gate.budgets.standing(Key(id=key_id, digest=b"", rights=rights))
+
+
+async def nothing_held(proxy: Guarded) -> None:
+    """Wait until every call is settled."""
+    async with asyncio.timeout(PATIENCE):
+        while (await stands(proxy)).held:
+            await asyncio.sleep(0.01)
 
 
 async def test_ten_of_two_hundred(where: str, provider: Upstream) -> None:
@@ -60,8 +71,8 @@ async def test_ten_of_two_hundred_over_two_processes(
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     with (
-        running(tmp_path / "one", "--config", str(file)) as one,
-        running(tmp_path / "two", "--config", str(file)) as two,
+        running(tmp_path / "one", "--config", str(file), start=PATIENT) as one,
+        running(tmp_path / "two", "--config", str(file), start=PATIENT) as two,
     ):
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
@@ -74,7 +85,7 @@ async def test_ten_of_two_hundred_over_two_processes(
             statuses = await asyncio.gather(*(ask(base) for base in (one.url, two.url) * 100))
         for proxy in (one, two):  # which settle what is to be settled
             proxy.process.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(proxy.process.wait, 20) == 0
+            assert await asyncio.to_thread(proxy.process.wait, PATIENCE) == 0
     assert (statuses.count(200), statuses.count(402)) == (10, 190)
     assert len(provider.bodies) == 10
     span, _ = span_of("month", datetime.now(UTC))
@@ -163,10 +174,7 @@ async def test_a_caller_who_leaves_pays_what_was_reserved(provider: Upstream, tm
             await answer.content.readany()
             assert await stands(proxy) == (0, 5 * CENT)
             answer.close()
-        for _ in range(100):
-            if (await stands(proxy)).held == 0:
-                break
-            await asyncio.sleep(0.01)
+        await nothing_held(proxy)
         assert await stands(proxy) == (5 * CENT, 0)
 
 
@@ -184,11 +192,7 @@ async def test_a_draining_proxy_knows_better(provider: Upstream, tmp_path: Path)
             )
             await answer.content.readany()
             answer.close()
-        for _ in range(200):
-            if (await stands(proxy)).held == 0:
-                break
-            await asyncio.sleep(0.01)
-        assert (await stands(proxy)).held == 0
+        await nothing_held(proxy)
         assert (await stands(proxy)).spent < 5 * CENT
 
 
@@ -204,18 +208,21 @@ async def test_a_price_that_is_not_known_is_no_way_around(provider: Upstream, tm
     assert provider.bodies == []
 
 
-async def test_no_call_on_credit(provider: Upstream, tmp_path: Path) -> None:
+async def test_no_call_on_credit(provider: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the database does not answer, keys with a budget are refused in time, and others are not."""
+    monkeypatch.setattr("asynccache.usage.ledger_door._LOCKED", 0.3)
     where = str(tmp_path / "ledger.db")
     key = make_key(where, budget="1")
     free = make_key(where, "free")
     async with guarded(provider, where) as proxy:
         with contextlib.closing(sqlite3.connect(where, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
+            monkeypatch.setattr("asynccache.proxy.budgets._DEADLINE", 0.5)
             status, answer, _ = await proxy.post(key)
             assert (status, answer["error"]["code"]) == (503, "budget_unavailable")
             assert (await proxy.post(free))[0] == 200
             other.execute("ROLLBACK")
+        monkeypatch.setattr("asynccache.proxy.budgets._DEADLINE", 30.0)
         assert (await proxy.post(key))[0] == 200
         assert await stands(proxy) == (CENT, 0)  # what had been asked in vain is not held
     assert len(provider.bodies) == 2
@@ -227,16 +234,12 @@ async def test_lost_connections(postgres_url: str, provider: Upstream) -> None:
     provider.hang = 0.3
     async with guarded(provider, postgres_url) as proxy:
         calls = [asyncio.ensure_future(proxy.post(key)) for _ in range(5)]
-        while len(provider.bodies) < 5:
-            await asyncio.sleep(0.01)
+        await until(lambda: len(provider.bodies) == 5)
         await hang_up(postgres_url)
         assert [status for status, _, _ in await asyncio.gather(*calls)] == [200] * 5
         await hang_up(postgres_url)
         assert (await proxy.post(key))[0] == 200
-        for _ in range(100):  # a settle that found the connection gone is tried again
-            if await stands(proxy) == (6 * CENT, 0):
-                break
-            await asyncio.sleep(0.05)
+        await nothing_held(proxy)  # a settle that found the connection gone is tried again
         assert await stands(proxy) == (6 * CENT, 0)
 
 

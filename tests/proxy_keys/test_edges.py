@@ -24,6 +24,7 @@ from asynccache.usage.ledger_door import Script
 from asynccache.usage.ledger_keys import Key, Rights, add_key, revoke_key
 from tests.cli.command import run
 from tests.proxy.upstream import DONE, STREAM, Upstream
+from tests.waiting import PATIENCE, until
 
 from .guarded import ASK, HELLO, guarded, make_key, through_door
 
@@ -55,7 +56,6 @@ async def test_a_budget_begins_anew_at_midnight(period: str, where: str) -> None
         budgets.settle(held[0], 10**10)
         budgets.settle(held[1], 5 * 10**9)
         budgets.settle(later, 10**9)
-        await asyncio.sleep(0.3)
         assert tuple(await budgets.standing(team)) == (10**9, 0)
         now[0] = MIDNIGHT - 0.5
         assert tuple(await budgets.standing(team)) == (15 * 10**9, 0)
@@ -124,18 +124,14 @@ async def test_ten_thousand_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     budgets = Budgets(where, hear)
     try:
-        async with asyncio.timeout(20):
-            while not heard[0]:
-                await asyncio.sleep(0.01)
+        await until(lambda: heard[0])
         await asyncio.sleep(0.5)  # it is asked some twenty times
         assert heard[0] == 1
         assert ring.find(first) is not None
         assert ring.find("9999") is not None
         through_door(where, revoke_key("first", datetime.now(UTC)))
         late = await asyncio.to_thread(make_key, where, "late")
-        async with asyncio.timeout(20):
-            while ring.find(first) is not None or ring.find(late) is None:
-                await asyncio.sleep(0.01)
+        await until(lambda: ring.find(first) is None and ring.find(late) is not None)
         assert heard[0] <= 3
     finally:
         await budgets.aclose()
@@ -155,7 +151,7 @@ async def test_revoked_while_its_stream_flows(provider: Upstream, tmp_path: Path
     ):
         await answer.content.readany()
         assert (await asyncio.to_thread(run, "keys", "revoke", where, "team")).returncode == 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while (await session.get(proxy.url("/v1/models"))).status != 401:
                 await asyncio.sleep(0.05)
         assert (await answer.read()).endswith(DONE)

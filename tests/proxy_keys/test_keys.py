@@ -31,6 +31,7 @@ from asynccache.usage.ledger_report import summarize
 from tests.cli.command import run
 from tests.proxy.serving import KEY
 from tests.proxy.upstream import Upstream
+from tests.waiting import until
 
 from .guarded import HELLO, guarded, make_key
 
@@ -94,7 +95,8 @@ async def test_from_the_command_line_to_a_call(where: str, provider: Upstream) -
         second = await asyncio.to_thread(run, "keys", "create", where, "--id", "b", "--model", "m")
         revoked = await asyncio.to_thread(run, "keys", "revoke", where, "team-a")
         assert revoked.returncode == 0
-        await asyncio.sleep(1.5)  # the proxy reads the keys once a second
+        ring = proxy.gate.ring  # the proxy reads the keys once a second
+        await until(lambda: ring.find(key) is None and ring.find(second.stdout.strip()) is not None)
         assert (await proxy.post(key))[0] == 401
         assert (await proxy.post(second.stdout.strip()))[0] == 200
         assert (await proxy.post(""))[0] == 401

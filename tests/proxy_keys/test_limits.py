@@ -19,6 +19,7 @@ from asynccache.proxy.reserving import prompt_tokens, said_output
 from asynccache.usage.ledger_keys import Rights
 from tests.proxy.serving import ai, claude
 from tests.proxy.upstream import Upstream
+from tests.waiting import PATIENCE, until
 
 from .guarded import HELLO, guarded, make_key
 
@@ -108,26 +109,28 @@ async def test_calls_at_the_same_time(provider: Upstream, tmp_path: Path) -> Non
     """Of twenty at once three pass, and as soon as one is over, the next may come."""
     where = str(tmp_path / "ledger.db")
     key = make_key(where, concurrency=3)
-    provider.hang = 0.3
     async with guarded(provider, where) as proxy:
-        answers = await asyncio.gather(*(proxy.post(key) for _ in range(20)))
+        provider.hang = asyncio.Event()
+        tasks = [asyncio.ensure_future(proxy.post(key)) for _ in range(20)]
+        await until(lambda: sum(task.done() for task in tasks) == 17)
+        provider.hang.set()
+        answers = await asyncio.gather(*tasks)
         assert sorted(status for status, _, _ in answers) == [200] * 3 + [429] * 17
         assert {answer["error"]["code"] for status, answer, _ in answers if status == 429} == {
             "too_many_calls"
         }
         assert (await proxy.post(key))[0] == 200
+        provider.hang = asyncio.Event()
         tasks = [asyncio.ensure_future(proxy.post(key)) for _ in range(3)]
-        await asyncio.sleep(0.1)
+        await until(lambda: len(provider.bodies) == 7)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for _ in range(100):
-            status = (await proxy.post(key))[0]
-            if status == 200:
-                break
-            await asyncio.sleep(0.01)
-        assert status == 200  # callers who left have left their places
-    assert len(provider.bodies) <= 8
+        provider.hang = None
+        async with asyncio.timeout(PATIENCE):  # callers who left have left their places
+            while (await proxy.post(key))[0] != 200:
+                await asyncio.sleep(0.01)
+    assert len(provider.bodies) == 8
 
 
 async def test_tokens_a_minute_settle_by_the_true_usage(provider: Upstream, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from asynccache.usage.ledger_report import read_rows
 from tests.cli.command import run
-from tests.proxy.process import running
+from tests.proxy.process import Running, running
 from tests.proxy.upstream import Upstream
+from tests.waiting import PATIENCE
 
 from .guarded import HELLO, PRICES, make_key, settings
 
@@ -32,6 +33,20 @@ def deleted(process: int) -> list[str]:
     return [name for name in names if name.endswith("(deleted)")]
 
 
+async def known(proxy: Running, session: aiohttp.ClientSession) -> None:
+    """Wait until the proxy, which looks once a second, lets the key of *session* in."""
+    async with asyncio.timeout(PATIENCE):
+        while (await session.get(f"{proxy.url}/v1/models")).status != 200:
+            await asyncio.sleep(0.05)
+
+
+async def spent(ledger: Path) -> str | None:
+    """What the command says that the key has spent."""
+    listed = await asyncio.to_thread(run, "keys", "list", str(ledger), "--json")
+    amount: str | None = {row["id"]: row["spent"] for row in json.loads(listed.stdout)["keys"]}["team"]
+    return amount
+
+
 @pytest.mark.parametrize("new", [True, False])
 async def test_looking_in_takes_nothing_away(new: bool, provider: Upstream, tmp_path: Path) -> None:
     """Each command is the last to close the file but for the proxy; every row and budget stays, even after SIGKILL."""
@@ -43,19 +58,20 @@ async def test_looking_in_takes_nothing_away(new: bool, provider: Upstream, tmp_
         made = await asyncio.to_thread(
             run, "keys", "create", str(ledger), "--id", "team", "--model", "m", "--budget", "1"
         )
-        await asyncio.sleep(1.5)
         async with aiohttp.ClientSession(headers={"x-api-key": made.stdout.strip()}) as session:
+            await known(proxy, session)
             for calls in range(1, 4):
                 async with session.post(f"{proxy.url}/v1/chat/completions", json=HELLO) as answer:
                     assert answer.status == 200
-                await asyncio.sleep(0.3)
-                listed = await asyncio.to_thread(run, "keys", "list", str(ledger), "--json")
-                spent = {row["id"]: row["spent"] for row in json.loads(listed.stdout)["keys"]}
-                assert spent["team"] == f"0.0{calls}"
+                async with asyncio.timeout(
+                    PATIENCE
+                ):  # an answer goes out before the budget's thread has settled it
+                    while await spent(ledger) != f"0.0{calls}":
+                        pass
                 told = await asyncio.to_thread(run, "report", str(ledger), "--json")
                 assert json.loads(told.stdout)["total"]["calls"] == calls
         assert deleted(proxy.process.pid) == []
         proxy.process.kill()
-        proxy.process.wait(10)
+        proxy.process.wait(PATIENCE)
     rows = await asyncio.to_thread(read_rows, str(ledger))
     assert [(row.state, row.key_id) for row in rows] == [("settled", "team")] * 3

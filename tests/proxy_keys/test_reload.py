@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from asynccache.proxy.virtual_keys import digest_of, new_key
 from tests.proxy.process import Running, run, running
 from tests.proxy.serving import KEY
 from tests.proxy.upstream import Upstream
+from tests.waiting import PATIENCE
 
 from .guarded import HELLO, PRICES
 
@@ -44,12 +44,13 @@ class Reloaded:
         own = json.dumps({"asynccache_settings": {**settings, "keys": list(keys)}})[1:-1]
         self._file.write_text(f"{self._models}{MASTER}{own}\n")
 
-    def reload(self, keys: Any = (), **settings: Any) -> str:
+    async def reload(self, keys: Any = (), **settings: Any) -> str:
         """What the proxy said of it."""
         self.write(keys, **settings)
         self.proxy.process.send_signal(signal.SIGHUP)
         self.proxy.wait_for(f"(?s).{{{self.seen}}}.*({READ}|{STAYS}).*\n")
-        time.sleep(0.2)  # for the lines after it
+        async with self._session.get(f"{self.proxy.url}/healthz") as answer:
+            assert answer.status == 200  # it answers when it has said all
         told, self.seen = self.proxy.said[self.seen :], len(self.proxy.said)
         return told
 
@@ -82,30 +83,30 @@ async def test_keys_and_budgets_change_at_once_and_the_rest_is_named(
         async with aiohttp.ClientSession() as session:
             it = Reloaded(proxy, file, provider, session)
             assert [await it.status(key) for key in (one, two, poor)] == [200, 401, 401]
-            told = it.reload([row(two), row(poor, "poor", budget=0.015)], **opened)
+            told = await it.reload([row(two), row(poor, "poor", budget=0.015)], **opened)
             assert warned(told) == []
             assert [await it.status(key) for key in (one, two, poor, poor)] == [401, 200, 200, 402]
-            told = it.reload([row(two), row(poor, "poor", budget=0.025)], **opened)
+            told = await it.reload([row(two), row(poor, "poor", budget=0.025)], **opened)
             assert [await it.status(key) for key in (poor, poor)] == [200, 402]
-            told = it.reload([row(two, models=["other"])], **opened)
+            told = await it.reload([row(two, models=["other"])], **opened)
             assert [await it.status(key) for key in (two, poor)] == [403, 401]
 
-            told = it.reload(
+            told = await it.reload(
                 [row(two)], ledger=str(tmp_path / "b.db"), audit=str(tmp_path / "b.jsonl"), idle_seconds=3
             )
             assert warned(told) == ["ledger", "audit", "idle_seconds"]
             assert await it.status(two) == 200  # what does not take a restart was done
             assert not (tmp_path / "b.db").exists()
             assert not (tmp_path / "b.jsonl").exists()
-            told = it.reload([row(one)], **opened)
+            told = await it.reload([row(one)], **opened)
             assert warned(told) == []
 
-            told = it.reload([row(one), row(two, "team")], **opened)
+            told = await it.reload([row(one), row(two, "team")], **opened)
             assert STAYS in told
             assert "has the same id as another" in told
             assert [await it.status(key) for key in (one, two)] == [200, 401]
         proxy.process.send_signal(signal.SIGTERM)
-        assert proxy.process.wait(10) == 0
+        assert proxy.process.wait(PATIENCE) == 0
     assert verify_audit(audit).trouble is None
     events = [json.loads(line)["event"] for line in audit.read_text().splitlines()]
     assert (events.count("start"), events.count("reload"), events.count("stop")) == (1, 5, 1)
@@ -121,7 +122,7 @@ async def test_a_budget_without_a_ledger_is_not_let_in_by_a_reload(
     with running(tmp_path, "--config", str(file)) as proxy:
         async with aiohttp.ClientSession() as session:
             it = Reloaded(proxy, file, provider, session)
-            told = it.reload([row(key, budget=1)], ledger=str(tmp_path / "ledger.db"))
+            told = await it.reload([row(key, budget=1)], ledger=str(tmp_path / "ledger.db"))
             assert STAYS in told
             assert "the key 'team' has a budget" in told
             assert warned(told) == ["ledger"]
