@@ -11,6 +11,7 @@ import contextlib
 import random
 from typing import TYPE_CHECKING, Self, final
 
+from .addresses import Addresses
 from .door import logged_headers
 from .faults_body import EventSplitter, Packer, big_event, dressed, told_usage
 from .faults_knobs import NO_FAULT, Fault, split_header
@@ -30,7 +31,7 @@ _HOP = ("connection", "transfer-encoding", "content-length", "keep-alive")
 
 
 @final
-class Faults:
+class Faults(Addresses):
     """The simulator at another address, where answers can be spoiled.
 
     Args:
@@ -56,26 +57,6 @@ class Faults:
     def url(self) -> str:
         """Where it listens, without a path."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
-
-    @property
-    def openai_base(self) -> str:
-        """As the simulator's."""
-        return f"{self.url}/openai/v1"
-
-    @property
-    def anthropic_base(self) -> str:
-        """As the simulator's."""
-        return f"{self.url}/anthropic"
-
-    @property
-    def deepseek_base(self) -> str:
-        """As the simulator's."""
-        return f"{self.url}/deepseek"
-
-    @property
-    def bedrock_base(self) -> str:
-        """As the simulator's."""
-        return f"{self.url}/bedrock"
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import orjson
 from aiohttp import web
 
+from .addresses import Addresses
 from .answer import compose
 from .anthropic_wire import AnthropicWire
 from .bedrock_door import install
@@ -40,7 +41,7 @@ WIRES: tuple[Callable[[], Wire], ...] = (
 )
 
 
-class Simulator:
+class Simulator(Addresses):
     """Providers on loopback: `async with Simulator() as sim:` and ask `sim.openai_base`."""
 
     def __init__(
@@ -64,26 +65,6 @@ class Simulator:
                 "the simulator is not running: use `async with Simulator() as sim:` or `await start()`"
             )
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def openai_base(self) -> str:
-        """For OPENAI_BASE_URL."""
-        return f"{self.url}/openai/v1"
-
-    @property
-    def anthropic_base(self) -> str:
-        """For ANTHROPIC_BASE_URL."""
-        return f"{self.url}/anthropic"
-
-    @property
-    def deepseek_base(self) -> str:
-        """For DEEPSEEK_API_BASE."""
-        return f"{self.url}/deepseek"
-
-    @property
-    def bedrock_base(self) -> str:
-        """For AWS_ENDPOINT_URL_BEDROCK_RUNTIME; the secret of any access key K is `secret-of-K`."""
-        return f"{self.url}/bedrock"
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> Self:
         """Listens on a port; 0 takes any that is free."""
