@@ -32,7 +32,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from asynccache.reply import Completion, Usage
@@ -108,6 +108,14 @@ class AsyncCacheError(Exception):
         self.request_id = request_id
         self.retry_after = retry_after
         self.usage = usage
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What pickle and copy need: without the constructor, whose arguments may go by name alone."""
+        return _revived, (type(self), self.args), self.__dict__
+
+
+def _revived(cls: type[AsyncCacheError], args: tuple[Any, ...]) -> AsyncCacheError:
+    return cls.__new__(cls, *args)
 
 
 class ConfigurationError(AsyncCacheError):
