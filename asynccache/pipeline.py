@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from inspect import isawaitable, iscoroutine
 from typing import Any, Protocol, TypeAlias, final
 
 from asynccache.events import Event
@@ -41,6 +42,7 @@ class Pipeline:
         self.transport = transport
         call: CallNext = transport
         for stage in reversed(self.stages):
+            _check(stage)
             call = _bind(stage, call)
         self._call = call
 
@@ -61,6 +63,27 @@ def stage_name(stage: Any) -> str:
     return name if isinstance(name, str) else getattr(stage, "name", None) or type(stage).__name__
 
 
+def _check(stage: Any) -> None:
+    """A stage is something to call; what else is given for one is told here, and not by the first request.
+
+    Raises:
+        TypeError: it is none; the message says how to write it.
+    """
+    if isinstance(stage, type):
+        msg = f"the stage {stage.__name__} is a class; give an instance of it, such as {stage.__name__}()"
+        raise TypeError(msg)
+    if callable(stage):
+        return
+    if hasattr(stage, "feed"):
+        msg = (
+            f"{type(stage).__name__} is a machine and no stage; pipe it in one: "
+            "async def stage(request, call_next): return (await call_next(request)).pipe(machine)"
+        )
+        raise TypeError(msg)
+    msg = f"{stage!r} is no stage; a stage is an async function of (request, call_next)"
+    raise TypeError(msg)
+
+
 def _bind(stage: Stage, call_next: CallNext) -> CallNext:
     if str(getattr(stage, "__module__", "")).startswith("asynccache."):  # ours let no answer go unclosed
         return lambda request: stage(request, call_next)
@@ -77,8 +100,28 @@ async def _guarded(stage: Stage, call_next: CallNext, request: Request) -> Strea
         return stream
 
     try:
-        return await stage(request, begin)
+        answer: Any = stage(request, begin)
+        if isawaitable(answer):
+            answer = await answer
+        return _stream_of(stage, answer)
     except BaseException:
-        for stream in begun:
-            await stream.aclose()
+        for left in begun:
+            await left.aclose()
         raise
+
+
+def _stream_of(stage: Stage, answer: Stream[Event] | Coroutine[Any, Any, Any] | None) -> Stream[Event]:
+    """*answer* itself; whoever forgot a `return` or an `await` is told in which stage.
+
+    Raises:
+        TypeError: *answer* is no stream.
+    """
+    if isinstance(answer, Stream):
+        return answer
+    if iscoroutine(answer):
+        answer.close()  # else it warns, of a line that is not the caller's
+    msg = (
+        f"the stage {stage_name(stage)!r} gave {type(answer).__name__}, not a Stream; "
+        "it is an async function that ends in `return await call_next(request)`, or that with .pipe(machine)"
+    )
+    raise TypeError(msg)
