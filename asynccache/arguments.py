@@ -105,7 +105,7 @@ def full_model(given: Any, provider: str | None = None) -> str:
     """
     model = given.strip() if isinstance(given, str) else ""
     if not model:
-        msg = f"model={given!r} is no name; write 'provider/model', such as 'openai/gpt-5.6-sol'"
+        msg = f"model={_shown(given)} is no name; write 'provider/model', such as 'openai/gpt-5.6-sol'"
         raise InvalidRequestError(msg)
     if provider is not None:
         get(provider)
@@ -116,23 +116,36 @@ def full_model(given: Any, provider: str | None = None) -> str:
             return model
         msg = f"model={model!r} names no model behind its provider; write '{prefix}/model'"
         raise InvalidRequestError(msg, provider=prefix)
-    from asynccache.pricing.book import nearest, provider_of
+    from asynccache.pricing.book import provider_of
 
     found = provider_of(model)
     if found is not None and found in names():
         return f"{found}/{model}"
-    if slash:
-        near = difflib.get_close_matches(prefix.lower(), names(), n=1, cutoff=0.7)
-        hint = f"; did you mean '{near[0]}/{rest}'?" if near else ";"
-        msg = f"no provider named {prefix!r} (model={model!r}){hint} Known: {', '.join(names())}"
-        raise UnknownProviderError(msg, provider=prefix, model=model)
-    close = nearest(model)
-    likely = close[0].partition("/")[0] if close else "openai"
-    msg = (
-        f"no known model is named {model!r}; nearest: {', '.join(map(repr, close))}. "
-        f"Name the provider to send it all the same: '{likely}/{model}'"
+    raise _unknown_provider(model, prefix, rest) if slash else _unknown_model(model)
+
+
+def _unknown_provider(model: str, prefix: str, rest: str) -> UnknownProviderError:
+    near = difflib.get_close_matches(prefix.lower(), names(), n=1, cutoff=0.7)
+    hint = (
+        f"did you mean '{near[0]}/{rest}'?"
+        if near
+        else f"a server that speaks OpenAI's format is asked as 'openai/{rest}' with api_base=."
     )
-    raise UnknownProviderError(msg, model=model)
+    msg = f"no provider named {prefix!r} (model={model!r}); {hint} Known: {', '.join(names())}"
+    return UnknownProviderError(msg, provider=prefix, model=model)
+
+
+def _unknown_model(model: str) -> UnknownProviderError:
+    from asynccache.pricing.book import nearest
+
+    owner, colon, rest = model.partition(":")
+    if colon and owner in names():  # as other libraries write it
+        return UnknownProviderError(f"no known model is named {model!r}; write '{owner}/{rest}'", model=model)
+    close = [name for name in nearest(model, 9) if name.partition("/")[0] in names()][:3]
+    told = f"; nearest: {', '.join(map(repr, close))}" if close else ""
+    likely = close[0].partition("/")[0] if close else "openai"
+    msg = f"no known model is named {model!r}{told}. Name the provider to send it all the same: '{likely}/{model}'"
+    return UnknownProviderError(msg, model=model)
 
 
 def _access(provider: str, routing: Mapping[str, Any], options: Mapping[str, Any]) -> Access:
@@ -162,14 +175,14 @@ def _secret(name: str, value: Any) -> Secret | None:
 def _string(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value
-    msg = f"{name}={value!r} is not a string"
+    msg = f"{name}={_shown(value)} is not a string"
     raise InvalidRequestError(msg)
 
 
 def _count(name: str, value: Any) -> int:
     if type(value) is int and value >= 0:
         return value
-    msg = f"{name}={value!r} is not a whole number from 0 up"
+    msg = f"{name}={_shown(value)} is not a whole number from 0 up"
     raise InvalidRequestError(msg)
 
 
@@ -183,7 +196,11 @@ def _points(points: Any) -> Sequence[Any] | None:
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     if is_object(value):
         return value
-    msg = f"{name}={value!r} is not a dict"
+    if isinstance(value, type) and hasattr(value, "model_json_schema"):
+        schema = f"'schema': {value.__name__}.model_json_schema()"
+        msg = f"{name} is a class; write {{'type': 'json_schema', 'json_schema': {{'name': {value.__name__!r}, {schema}}}}}"
+        raise InvalidRequestError(msg)
+    msg = f"{name}={_shown(value)} is not a dict"
     raise InvalidRequestError(msg)
 
 
@@ -206,7 +223,7 @@ def read_timeout(given: Any, default: Timeout) -> Timeout:
     if type(given) is not Timeout:
         if _is_wait(given):
             return Timeout(total=float(given))
-        msg = f"timeout={given!r} is neither seconds above 0 nor a Timeout(connect=, first_event=, idle=, total=)"
+        msg = f"timeout={_shown(given)} is neither seconds above 0 nor a Timeout(connect=, first_event=, idle=, total=)"
         raise InvalidRequestError(msg)
     for name in given.__struct_fields__:
         wait = getattr(given, name)
@@ -223,9 +240,26 @@ def _is_wait(value: Any) -> bool:
 _OBJECTS = ("logit_bias", "metadata", "response_format", "stream_options")
 
 
+# What LiteLLM reads and no provider does: left out in silence, it would change who answers, or how long that takes.
+_LITELLM = {
+    "caching": "answers are not kept; what a provider caches of a prompt needs no such argument",
+    "context_window_fallback_dict": "a stage asks another model: examples/fallback.py",
+    "input_cost_per_token": "prices of your own stand in Client(prices=...) or register_model()",
+    "logger_fn": "asynccache.set_verbose = True shows requests, on_usage= is told what they used",
+    "mock_response": "asynccache.testing has answers without a provider: simulator(), scripted()",
+    "output_cost_per_token": "prices of your own stand in Client(prices=...) or register_model()",
+    "request_timeout": "write timeout=",
+    "retry_policy": "write max_retries=, or a stage in the place of `retry`",
+    "stream_timeout": "write timeout=Timeout(first_event=..., idle=...)",
+}
+
+
 def _check_params(params: Mapping[str, Any]) -> None:
     """Refuse what no provider can read; what only some can is left to them."""
     for name, value in params.items():
+        if name in _LITELLM:
+            msg = f"{name}= is LiteLLM's; here {_LITELLM[name]}. extra_body={{...}} sends it all the same"
+            raise InvalidRequestError(msg)
         if type(value) is float and not math.isfinite(value):
             msg = f"{name}={value} is not a number that JSON can say"
             raise InvalidRequestError(msg)
@@ -236,7 +270,7 @@ def _check_params(params: Mapping[str, Any]) -> None:
     if stop is not None and not (
         isinstance(stop, str) or (is_array(stop) and all(isinstance(word, str) for word in stop))
     ):
-        msg = f"stop={stop!r} is neither a string nor a list of strings"
+        msg = f"stop={_shown(stop)} is neither a string nor a list of strings"
         raise InvalidRequestError(msg)
 
 
@@ -293,7 +327,7 @@ def _plain(value: Any) -> Any:
 def _check_message(message: dict[str, Any], position: int) -> None:
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
-        msg = f"messages[{position}].role={role!r} is not one of {', '.join(sorted(_ROLES))}"
+        msg = f"messages[{position}].role={_shown(role)} is not one of {', '.join(sorted(_ROLES))}"
         raise InvalidRequestError(msg)
     content = message.get("content")
     if type(content) is str:
@@ -309,9 +343,8 @@ def _check_message(message: dict[str, Any], position: int) -> None:
     if role == "assistant" and "tool_calls" in message:
         _check_calls(message["tool_calls"], position)
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
-        msg = (
-            f"messages[{position}].tool_call_id={message.get('tool_call_id')!r} is not the id of a tool call"
-        )
+        given = _shown(message.get("tool_call_id"))
+        msg = f"messages[{position}].tool_call_id={given} is not the id of a tool call"
         raise InvalidRequestError(msg)
 
 
@@ -322,10 +355,12 @@ def _check_parts(parts: Sequence[Any], position: int) -> None:
             raise InvalidRequestError(msg)
         kind = part.get("type")
         if not isinstance(kind, str):
-            msg = f"messages[{position}].content[{number}].type={kind!r} is not a string such as 'text'"
+            mark = "; a cache point is written as cache_control={'type': 'ephemeral'} on the part before it"
+            more = mark if "cachePoint" in part else ""
+            msg = f"messages[{position}].content[{number}].type={_shown(kind)} is not a string such as 'text'{more}"
             raise InvalidRequestError(msg)
         if kind == "text" and not isinstance(part.get("text"), str):
-            msg = f"messages[{position}].content[{number}].text={part.get('text')!r} is not a string"
+            msg = f"messages[{position}].content[{number}].text={_shown(part.get('text'))} is not a string"
             raise InvalidRequestError(msg)
 
 
@@ -364,3 +399,9 @@ def _tools(tools: Any) -> Sequence[Any]:
                 msg = f"tools[{number}].function.name is missing; a tool is {{'type': 'function', 'function': {{'name', ...}}}}"
                 raise InvalidRequestError(msg)
     return tools
+
+
+def _shown(value: Any) -> str:
+    """*value* in an error's one line: its beginning, for it may be a whole prompt."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:80]}…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -92,6 +93,8 @@ def test_messages(messages: Any, path: str) -> None:
         ),
         ({"stop": 5}, "stop=5"),
         ({"stop": ["a", None]}, "stop="),
+        ({"request_timeout": 3}, "request_timeout= is LiteLLM's; here write timeout="),
+        ({"mock_response": "hi", "drop_params": True}, r"asynccache\.testing has answers"),
     ],
 )
 def test_arguments(arguments: dict[str, Any], text: str) -> None:
@@ -119,13 +122,61 @@ def test_model_names() -> None:
         ("gpt-40", "no known model is named 'gpt-40'.*'openai/gpt-4o'.*'openai/gpt-40'"),
         ("claude-sonet-4-5", "claude-sonnet-4-5.*send it all the same: 'anthropic/claude-sonet-4-5'"),
         ("OpenAI/gpt-4o", "did you mean 'openai/gpt-4o'"),
-        ("gemini/gemini-2.5-pro", r"no provider named 'gemini' \(model='gemini/gemini-2.5-pro'\); Known"),
+        (
+            "gemini/gemini-2.5-pro",
+            r"no provider named 'gemini' \(model='gemini/gemini-2.5-pro'\); .*as 'openai/gemini-2.5-pro' with api_base=",
+        ),
+        ("openai:gpt-4o", "'openai:gpt-4o'; write 'openai/gpt-4o'"),
+        ("Hello!", r"named 'Hello!'\. Name the provider to send it all the same: 'openai/Hello!'"),
+        ("claude-opus-x:y", "send it all the same: 'anthropic/claude-opus-x:y'"),
     ],
 )
 def test_unknown_names(model: str, text: str) -> None:
     """An unknown provider or bare name names the nearest known ones."""
     with pytest.raises(UnknownProviderError, match=text):
         full_model(model)
+
+
+def test_the_nearest_names_can_be_asked() -> None:
+    """What is proposed for an unknown bare name is a provider of ours, and not only of the price book's."""
+    with pytest.raises(UnknownProviderError) as caught:
+        full_model("gpt-5-turbo-sol-nano")
+    proposed = re.findall(r"'([\w.-]+)/", str(caught.value))
+    assert proposed
+    assert set(proposed) <= set(names())
+
+
+@pytest.mark.parametrize(
+    ("messages", "arguments"),
+    [
+        ([{"role": "user", "content": [{"type": "text", "text": ["secret " * 1000]}]}], {}),
+        ([{"role": "secret " * 1000, "content": "x"}], {}),
+        (USER, {"stop": {"secret " * 1000: 1}}),
+        (USER, {"metadata": "secret " * 1000}),
+    ],
+)
+def test_a_long_value_is_told_by_its_beginning(messages: Any, arguments: dict[str, Any]) -> None:
+    """A prompt in the wrong place does not fill the log."""
+    with pytest.raises(InvalidRequestError, match="…") as caught:
+        build(messages=messages, **arguments)
+    assert len(str(caught.value)) < 250
+
+
+def test_what_other_libraries_write() -> None:
+    """A model class of pydantic's, and a cache point of Bedrock's, are told how they are written here."""
+
+    class Weather:
+        @classmethod
+        def model_json_schema(cls) -> dict[str, Any]:
+            return {}
+
+    with pytest.raises(
+        InvalidRequestError, match=r"'name': 'Weather', 'schema': Weather.model_json_schema\(\)"
+    ):
+        build(response_format=Weather)
+    parts = [{"type": "text", "text": "x"}, {"cachePoint": {"type": "default"}}]
+    with pytest.raises(InvalidRequestError, match=r"content\[1\].*cache_control=.* on the part before it"):
+        build(messages=[{"role": "user", "content": parts}])
 
 
 @pytest.mark.parametrize("model", [None, "", "  ", 5, b"gpt-4o", "openai/", "anthropic/ "])
