@@ -9,7 +9,7 @@ from asynccache.errors import ResponseTooLargeError
 if TYPE_CHECKING:
     from asynccache.stream import Emit
 
-__all__ = ["MAX_EVENT", "SSEDecoder"]
+__all__ = ["MAX_EVENT", "SSEDecoder", "looks_like_events"]
 
 MAX_EVENT = 16 * 1024 * 1024
 """The largest event taken, in bytes."""
@@ -246,3 +246,11 @@ def _lead_of(block: bytes) -> bytes:
         if block.startswith(b"\ndata: ", end):
             return block[: end + 7]
     return b""
+
+
+_BEGINNINGS = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+
+def looks_like_events(body: bytes) -> bool:
+    """Whether *body* begins as an event stream does, whatever it is called."""
+    return body.removeprefix(_BOM).lstrip().startswith(_BEGINNINGS)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, final
 
 import anyio
 import msgspec
-import orjson
 
 from asynccache.errors import InvalidResponseError, StreamInterruptedError
 from asynccache.events import (
@@ -24,23 +24,22 @@ from asynccache.events import (
 )
 from asynccache.providers.in_band import find_error
 from asynccache.providers.mending import excerpt, loosely, mended
+from asynccache.providers.openai_calls import CallLog
 from asynccache.providers.openai_wire import (
     Body,
-    Call,
     Choice,
-    Function,
     Message,
-    custom_call,
     decode,
     decode_piece,
     decode_text,
     flat_text,
     text_of,
     whole_number,
+    without_empties,
 )
 from asynccache.providers.statuses import error_from_object, status_error
 from asynccache.shapes import is_array, is_object
-from asynccache.sse import MAX_EVENT, SSEDecoder
+from asynccache.sse import MAX_EVENT, SSEDecoder, looks_like_events
 from asynccache.stream import outlet
 
 if TYPE_CHECKING:
@@ -56,12 +55,20 @@ _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
     "max_tokens": "length",
+    "model_context_window_exceeded": "length",
     "model_length": "length",
     "tool_calls": "tool_calls",
     "tool_use": "tool_calls",
     "function_call": "function_call",
+    "blocklist": "content_filter",
     "content_filter": "content_filter",
+    "content_filtered": "content_filter",
+    "guardrail_intervened": "content_filter",
+    "prohibited_content": "content_filter",
+    "recitation": "content_filter",
+    "refusal": "content_filter",
     "safety": "content_filter",
+    "spii": "content_filter",
 }
 # Words that mean the server broke off, with the status that they stand for; facts/wire.md §4.4, §7.
 _BROKEN_OFF = {"insufficient_system_resource": 503, "error": 502, "network_error": 502}
@@ -95,10 +102,7 @@ class ChatDecoder:
         self._in_call = False  # whether it was a piece of a call
         self._open: set[int] = set()  # answers begun and not finished
         self._finished: set[int] = set()
-        self._calls: dict[
-            tuple[int, Any], tuple[int, str | None]
-        ] = {}  # (answer, index told) -> (position, id)
-        self._call_counts: dict[int, int] = {}
+        self._calls = CallLog()
         self._emit: Emit[Event] = _nowhere
         self._emit_text: Emit[Event] = _nowhere
         self._done = False
@@ -133,9 +137,13 @@ class ChatDecoder:
             return
         self._emit = self._emit_text = emit
         if self._sse is None:
-            self._whole(b"".join(self._body))
-            return
-        rest = self._sse.rest  # an end that lacks only its blank line
+            body = b"".join(self._body)
+            if not looks_like_events(body):
+                self._whole(body)
+                return
+            if self._misnamed(body, emit):
+                return
+        rest = None if self._sse is None else self._sse.rest  # an end that lacks only its blank line
         if rest is not None and (rest == b"[DONE]" or loosely(rest) is not None):
             self._run([rest])
             if rest == b"[DONE]":
@@ -146,6 +154,13 @@ class ChatDecoder:
         if self._needs_done or self._open or not self._finished:
             msg = "the stream ended before the answer did"
             raise StreamInterruptedError(msg)
+
+    def _misnamed(self, body: bytes, emit: Emit[Event]) -> bool:
+        """A stream that is called something else; returns whether the answer is at its end."""
+        self._sse = SSEDecoder(max(len(body), MAX_EVENT))
+        with suppress(anyio.EndOfStream):
+            self.feed(body, emit)
+        return self._done
 
     def _mislabelled(self, body: bytes) -> None:
         """No event came: gateways call an error in JSON, or a page of their own, an event stream."""
@@ -176,8 +191,11 @@ class ChatDecoder:
             return decode(data)
         except (ValueError, RecursionError) as exc:
             event = "" if self._sse is None else self._sse.event
-            if (error := find_error(loosely(data), event)) is not None:
+            told = loosely(data)
+            if (error := find_error(told, event)) is not None:
                 raise error from exc
+            if is_object(told):
+                data = msgspec.json.encode(without_empties(told))
             return decode(mended(data, Body, "OpenAI's chat"))
 
     def _run(self, run: list[bytes]) -> None:
@@ -207,8 +225,8 @@ class ChatDecoder:
             self._in_call = False
             return False
         index = choice.index
-        position, known_id = self._calls.get((index, call.index), (0, None))
-        if known_id is None or index != self._index:
+        position = self._calls.position(index, call.index)
+        if position is None or index != self._index:
             return False
         self._progress = True
         self._emit(ToolCallFragment(position, None, None, call.function.arguments, index, data))
@@ -310,9 +328,9 @@ class ChatDecoder:
             self._progress = True
             self._emit(ReasoningDelta(reasoning, None, index, raw))
         if message.tool_calls:
-            self._progress = True
+            self._progress = self._in_call = True
             for call in message.tool_calls:
-                self._call(call, index, raw)
+                self._emit(self._calls.take(call, index, raw))
         if message.refusal:
             self._progress = True
             self._emit(RefusalDelta(text_of(message.refusal), index, raw))
@@ -344,36 +362,6 @@ class ChatDecoder:
             else:
                 self._emit(Unknown("content_part", part))
 
-    def _call(self, call: Call, index: int, raw: bytes) -> None:
-        """One fragment. Servers omit or repeat ids, leave the index out, or give every call the index 0."""
-        function = call.function or Function(**custom_call(call.custom))
-        name = function.name if isinstance(function.name, str) else None
-        call_id = call.id if isinstance(call.id, str) and call.id else None
-        position, known_id = self._calls.get((index, call.index), (None, None))
-        if call.index is None and position is not None and call_id is None and name:
-            position = None  # a whole call without index or id
-        if position is None or (
-            call_id is not None and known_id is not None and call_id != known_id and name
-        ):
-            position = self._call_counts.get(index, 0)
-            self._call_counts[index] = position + 1
-            known_id = None
-        first = known_id is None and call_id is not None
-        self._calls[(index, call.index)] = (position, call_id or known_id)
-        arguments = function.arguments
-        if arguments is not None and not isinstance(arguments, str):
-            arguments = orjson.dumps(arguments).decode()  # Ollama and others send an object
-        fragment = ToolCallFragment(
-            position,
-            call_id if first else None,
-            name if first or known_id is None else None,
-            arguments or "",
-            index,
-            raw,
-        )
-        self._in_call = True
-        self._emit(fragment)
-
     def _finish(self, choice: Choice, index: int, raw: bytes) -> None:
         word = text_of(choice.finish_reason)
         if choice.error or word in _BROKEN_OFF:
@@ -387,7 +375,7 @@ class ChatDecoder:
             return
         self._finished.add(index)
         self._progress = True
-        reason: FinishReason = "tool_calls" if not word and index in self._call_counts else "stop"
+        reason: FinishReason = "tool_calls" if not word and self._calls.has_calls(index) else "stop"
         self._emit(Finished(_FINISH.get(word.lower(), reason), word, index, raw))
 
     def _take_usage(self, body: Body, choice: Choice | None) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "flat_text",
     "text_of",
     "whole_number",
+    "without_empties",
 ]
 
 
@@ -177,6 +178,22 @@ def whole_number(value: Any) -> int:
     if type(value) is int:
         return value
     return int(value) if type(value) is float and isfinite(value) else 0
+
+
+# Where an object, or a list of objects, belongs. PHP and Lua do not tell an empty one from an empty list.
+_HOLDERS = frozenset({"choices", "delta", "function", "function_call", "message", "tool_calls"})
+
+
+def without_empties(value: Any) -> Any:
+    """*value* with null where something empty of another kind stands for no object, and no null among objects."""
+    if is_array(value):
+        return [without_empties(item) for item in value if item is not None]
+    if is_object(value):
+        return {
+            name: None if name in _HOLDERS and not held else without_empties(held)
+            for name, held in value.items()
+        }
+    return value
 
 
 def flat_text(value: Any) -> str:

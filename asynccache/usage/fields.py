@@ -90,8 +90,8 @@ _CHAT_COMPLETION_PARTS = (
 # OpenAI and all that speak its format. Chat has no split by lifetime: 30m unless the request asked for 12h.
 _OPENAI = Spelling(
     inclusive=True,  # but some gateways leave the cache out of the prompt and in the total (Portkey)
-    prompt=_at("prompt_tokens"),
-    completion=_at("completion_tokens"),
+    prompt=_at("prompt_tokens", "input_tokens"),  # gateways that put Anthropic's counts into the chat format
+    completion=_at("completion_tokens", "output_tokens"),
     total=_at("total_tokens"),
     read=_at(
         "prompt_tokens_details.cached_tokens",  # OpenAI, Azure, xAI, Groq, Mistral, Qwen, OpenRouter, vLLM …

@@ -199,8 +199,11 @@ def _server_tools(raw: Any, spelling: Spelling) -> dict[str, int] | None:
 
 
 def _iterations(raw: Any) -> tuple[Iteration, ...] | None:
-    told = raw.get("iterations")
+    told = _find(raw, _ITERATIONS)
     return tuple(_iteration(run) for run in told) if is_array(told) and told else None
+
+
+_ITERATIONS = (("iterations",),)
 
 
 def _iteration(run: Any) -> Iteration:
@@ -247,6 +250,8 @@ def _find(raw: Any, places: Places) -> Any:
         value: Any = raw
         for step in steps:
             if not is_object(value):
+                if is_array(value) and not value:  # PHP's empty object
+                    break
                 raise _NotACountError
             value = value.get(step)
             if value is None:

@@ -11,7 +11,7 @@ from asynccache.errors import InvalidResponseError
 from asynccache.providers.anthropic.decode import MessagesDecoder
 from asynccache.providers.anthropic.wire import is_truncated
 from asynccache.providers.mending import excerpt
-from asynccache.sse import SSEDecoder
+from asynccache.sse import SSEDecoder, looks_like_events
 
 if TYPE_CHECKING:
     from asynccache.events import Event
@@ -79,8 +79,10 @@ class AnswerDecoder:
             body = b"".join(self._parts)
             if self._foreign:
                 raise _foreign(body)
-            if self._whole:
+            if self._whole and not looks_like_events(body):
                 messages.feed_answer(body, emit)
+                return
+            if self._whole and self._misnamed(body, emit):
                 return
         rest = self._sse.rest
         if rest and self._known and not is_truncated(rest):
@@ -89,6 +91,14 @@ class AnswerDecoder:
                 self._run([rest])  # an end that lacks only its blank line
             self._emit = _nowhere
         messages.flush(emit)
+
+    def _misnamed(self, body: bytes, emit: Emit[Event]) -> bool:
+        """A stream that is called something else; returns whether the answer is at its end."""
+        self._whole = False
+        self._parts.clear()
+        with suppress(anyio.EndOfStream):
+            self.feed(body, emit)
+        return self._messages.done
 
     def _is_stream(self) -> bool:
         """Whether what came is the beginning of an event stream; else it is kept for `flush`."""
