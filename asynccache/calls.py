@@ -72,9 +72,13 @@ def shared_client() -> Client:
     """The running event loop's own client; it closes when the loop shuts down.
 
     Raises:
-        RuntimeError: no event loop is running in this thread.
+        WrongEventLoopError: no event loop of asyncio's is running in this thread.
     """
-    loop = asyncio.get_running_loop()
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        msg = "no event loop of asyncio's is running here, and trio's will not do; synchronous code calls completion()"
+        raise WrongEventLoopError(msg) from None
     found = _shared.get(loop)
     if found is None:
         for old in [known for known in _shared if known.is_closed()]:

@@ -261,7 +261,11 @@ class Transport:
                 msg = f"{_host(call.url)} answered with a redirect (status {status}), which is never followed; set api_base"
                 raise RedirectRefusedError(msg, status_code=status, request_id=find_request_id(headers))
             content = await body.read_error()
-            raise provider.error(status, headers, _hide(content, request, call))
+            error = provider.error(status, headers, _hide(content, request, call))
+            if status == 404 and error.code is None:  # a web server's word, not that of an API about a model
+                error.message += f"; nothing is at {redact(call.url)}, is api_base right?"
+                error.args = (error.message,)
+            raise error
         except BaseException:
             body.close()
             raise

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 import asynccache
-from asynccache import Client, Stream, Usage, acompletion, completion, default_stages
+from asynccache import Client, Stream, Usage, WrongEventLoopError, acompletion, completion, default_stages
 from asynccache.events import Event, Finished, Started, TextDelta
 from asynccache.simulator import Simulator
 from asynccache.testing import environment, simulator
@@ -297,6 +297,13 @@ def test_synchronous_in_threads_beside_a_loop(environ: None) -> None:
         assert all(reply.choices[0].message.content for reply in replies)
 
     asyncio.run(both())
+
+
+def test_without_a_loop_of_asyncios() -> None:
+    """Another library's loop, or none, is told in the tree of errors, with what synchronous code calls."""
+    call = acompletion("openai/gpt-4o", [{"role": "user", "content": "x"}])
+    with pytest.raises(WrongEventLoopError, match=r"trio's will not do; .* calls completion\(\)"):
+        call.send(None)
 
 
 def test_nothing_is_left_at_the_end(environ: None) -> None:

@@ -20,6 +20,7 @@ from asynccache.errors import (
     ConfigurationError,
     InvalidRequestError,
     InvalidResponseError,
+    NotFoundError,
     RateLimitError,
     RedirectRefusedError,
     ResponseTooLargeError,
@@ -189,6 +190,25 @@ async def test_page_instead_of_an_answer(transport: Transport) -> None:
         async with scripted([head + page]) as server:
             with pytest.raises(InvalidResponseError, match="page"):
                 await read(transport, request(server.base, stream=stream))
+
+
+@pytest.mark.parametrize(
+    ("body", "asks"),
+    [
+        (b"404 page not found", True),
+        (b'{"detail":"Not Found"}', True),
+        (b'{"error":{"message":"no model m","code":"model_not_found"}}', False),
+    ],
+)
+async def test_a_wrong_address_is_named(transport: Transport, body: bytes, asks: bool) -> None:
+    """What a web server says of a path that it does not have names the path; a model that is not there does not."""
+    head = b"HTTP/1.1 404 Not Found\r\ncontent-length: %d\r\n\r\n" % len(body)
+    async with scripted([head + body]) as server:
+        with pytest.raises(NotFoundError) as caught:
+            await read(transport, request(server.base + "/v2"))
+        told = f"; nothing is at {server.base}/v2/chat/completions, is api_base right?"
+        assert str(caught.value).endswith(told) == asks
+        assert caught.value.message == str(caught.value)
 
 
 async def test_early_refusal_of_a_large_upload(transport: Transport) -> None:
