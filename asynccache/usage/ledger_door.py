@@ -164,7 +164,8 @@ class _PostgresDoor:
         errors = self._asyncpg.exceptions
         try:
             return self._runner.run(self._run(script))
-        except (OSError, TimeoutError, errors.PostgresError, errors.InterfaceError) as error:
+        # The last: a farewell of the server's was read, but not yet the end of its connection.
+        except (OSError, TimeoutError, errors.PostgresError, errors.InterfaceError, errors.InternalClientError) as error:  # fmt: skip
             self._drop()
             told = f"the ledger's database failed: {str(error) or type(error).__name__}"
             raise ConnectionError(told) from error
