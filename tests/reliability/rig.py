@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from asynccache import AsyncCacheError, Client, Completion, Usage
 from asynccache.simulator import Record, Simulator, SimulatorSettings
 from asynccache.simulator.faults import Faults
+from tests.waiting import soon
 
 KEY = "sk-canary-0123456789abcdefghijklmnop"
 PROMPT = "The canary prompt of the house: plover-4711"
@@ -34,6 +34,8 @@ WIRES = {
     "converse": ("bedrock/converse/anthropic.claude-sonnet-4-5-20250929-v1:0", "bedrock_base"),
     "invoke": ("bedrock/invoke/anthropic.claude-sonnet-4-5-20250929-v1:0", "bedrock_base"),
 }
+SOON = 20.0
+"""Seconds, on any machine: what takes longer hangs until a limit of the client's ends it, of minutes by default."""
 SSE = ("openai", "anthropic", "deepseek")
 BEDROCK = ("converse", "invoke")
 BOTH = (True, False)
@@ -106,11 +108,8 @@ class Rig:
         return Outcome(text, chunks, completion, usage, error, usages, took, record)
 
     async def settled(self, *, open_at_most: int = 0, within: float = 0.1) -> None:
-        """No more connections stand than these, soon."""
-        end = asyncio.get_running_loop().time() + within
-        while self.faults.open > open_at_most:
-            assert asyncio.get_running_loop().time() < end, f"{self.faults.open} connections stand"
-            await asyncio.sleep(0.002)
+        """No more connections stand than these, soon: in naps of the loop, so that no other load counts."""
+        await soon(lambda: self.faults.open <= open_at_most, within)
 
 
 def settings(**given: Any) -> SimulatorSettings:

@@ -8,7 +8,7 @@ import pytest
 
 from asynccache.errors import InvalidResponseError
 
-from .rig import BEDROCK, BOTH, SSE, TEXT, WIRES, Outcome, Rig
+from .rig import BEDROCK, BOTH, SOON, SSE, TEXT, WIRES, Outcome, Rig
 
 pytestmark = pytest.mark.anyio
 
@@ -126,7 +126,7 @@ async def test_packed_events_are_not_held_back(rig: Rig, wire: str) -> None:
 
     asked = rig.arguments(wire, fault={"encoding": "gzip", "cut_event": 6, "end": "stall"})
     async with await rig.client.acompletion(**asked, stream=True) as stream:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(SOON):
             async for chunk in stream:
                 if chunk.choices and chunk.choices[0].delta.content:
                     break
@@ -134,9 +134,9 @@ async def test_packed_events_are_not_held_back(rig: Rig, wire: str) -> None:
 
 @pytest.mark.parametrize("wire", WIRES)
 async def test_held_after_the_terminator(rig: Rig, wire: str) -> None:
-    """Row 17: a connection held after the last event delays the answer by 100 ms at most."""
-    outcome = await rig.ask(wire, fault={"hold": 5.0})
+    """Row 17: a connection held after the last event does not hold the answer up; by the clock it is 100 ms."""
+    outcome = await rig.ask(wire, fault={"hold": 50.0})
     assert outcome.error is None
     assert outcome.text == TEXT
-    assert outcome.took < 2  # of 5; by the clock it is 100 ms
+    assert outcome.took < SOON  # of 50
     await rig.settled()

@@ -12,6 +12,7 @@ import pytest
 
 from asynccache.simulator import Simulator
 from asynccache.simulator.faults import Faults
+from tests.waiting import until
 
 from .rig import settings
 
@@ -29,11 +30,11 @@ def asked(**more):
 def slowly():
     return asked(stream=True, extra_headers={"x-simulator": '{"fault": {"delay_event": 0.02}}'})
 def forked(child):
-    "0 where *child* returns True within ten seconds."
+    "0 where *child* returns True within half a minute."
     pid = os.fork()
     if not pid:
         import signal
-        signal.alarm(10)
+        signal.alarm(30)
         code = 3
         try:
             code = 0 if child() else 1
@@ -52,13 +53,25 @@ async def faults(anyio_backend: str) -> AsyncIterator[Faults]:
         yield made
 
 
-async def run(program: str, faults: Faults) -> str:
-    """What a program of its own prints; it must end by itself, in silence on stderr, with 0."""
-    process = await asyncio.create_subprocess_exec(
+async def started(program: str, faults: Faults) -> asyncio.subprocess.Process:
+    """A program of its own."""
+    return await asyncio.create_subprocess_exec(
         sys.executable, "-W", "error", "-c", BEGIN + program, faults.openai_base,
-        cwd=ROOT, env={"PATH": os.environ.get("PATH", "")}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT, env={"PATH": os.environ.get("PATH", "")},
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    async with asyncio.timeout(30):
+
+
+async def run(program: str, faults: Faults) -> str:
+    """What a program of its own prints."""
+    return await ended(await started(program, faults))
+
+
+async def ended(process: asyncio.subprocess.Process) -> str:
+    """What it prints; it must end by itself, in silence on stderr, with 0."""
+    assert process.stdin is not None
+    process.stdin.close()
+    async with asyncio.timeout(50):
         said, complained = await process.communicate()
     assert complained.decode() == ""
     assert process.returncode == 0
@@ -90,7 +103,7 @@ async def main():
 
         code = forked(child)
         text = ""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             async for chunk in stream:
                 if chunk.choices:
                     text += chunk.choices[0].delta.content or ""
@@ -149,9 +162,7 @@ gc.collect()
 print(len(told), {{usage.source for usage in told}})
 """
     assert await run(program, faults) == "3 {'missing'}"
-    async with asyncio.timeout(1):
-        while faults.open:
-            await asyncio.sleep(0.01)
+    await until(lambda: not faults.open)
 
 
 async def test_interpreter_ends_under_open_streams(faults: Faults) -> None:
@@ -180,9 +191,14 @@ async def main():
         warnings.simplefilter("always")
         del client
         gc.collect()
-    print([str(warning.message) for warning in caught])
-    await asyncio.sleep(0.2)
+    print([str(warning.message) for warning in caught], flush=True)
+    await asyncio.to_thread(sys.stdin.read)  # it lives on until its input ends
 asyncio.run(main())
 """
-    assert "dropped without aclose()" in await run(program, faults)
-    assert not faults.open
+    process = await started(program, faults)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert b"dropped without aclose()" in await process.stdout.readline()
+    await until(lambda: not faults.open)
+    assert process.returncode is None
+    await ended(process)

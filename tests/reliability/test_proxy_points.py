@@ -16,6 +16,7 @@ from asynccache.proxy.server import Server
 from asynccache.simulator import Simulator
 from asynccache.usage.ledger import open_ledger
 from asynccache.usage.ledger_report import read_rows
+from tests.waiting import soon, until
 
 from ..proxy.serving import KEY, served, url
 from .points import AtStep
@@ -78,9 +79,8 @@ async def test_handler(path: str, model: str, stream: bool, tmp_path: Path, reco
             while True:
                 cancelling.step += 1
                 whole = await ask(session, server, path, model, stream)
-                async with asyncio.timeout(0.25 + 1):  # 250 ms is the promise; the rest is for a busy machine
-                    while server.active or any(record.closed_by is None for record in sim.log):
-                        await asyncio.sleep(0.001)
+                await soon(lambda: all(record.closed_by for record in sim.log), within=0.25)
+                await until(lambda: not server.active)  # which may wait for the ledger's thread
                 assert await ledger.flush()
                 found = await asyncio.to_thread(read_rows, ledger.source)
                 assert {row.state for row in found} == {"settled"}

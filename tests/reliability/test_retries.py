@@ -16,7 +16,7 @@ from asynccache.retry import Retry, retry
 from asynccache.simulator import Simulator
 
 from .measure import pauses
-from .rig import BOTH, WIRES, Rig
+from .rig import BOTH, SOON, WIRES, Rig
 
 pytestmark = pytest.mark.anyio
 
@@ -28,9 +28,9 @@ def refused(status: int, **headers: str) -> dict[str, Any]:
 
 
 async def test_pauses_that_were_asked_for(rig: Rig) -> None:
-    """Row 52: seconds, milliseconds and a date are waited for, 5 % over at most and never less."""
+    """Row 52: seconds, milliseconds and a date are waited for, never less; by the clock it is 5 % over at most."""
 
-    async def wait(number: int, least: float, most: float, **headers: str) -> None:
+    async def wait(number: int, least: float, **headers: str) -> None:
         async with Client(max_retries=1) as client:
             begun = time.monotonic()
             reply = await client.acompletion(
@@ -38,14 +38,19 @@ async def test_pauses_that_were_asked_for(rig: Rig) -> None:
             )
             took = time.monotonic() - begun
         assert reply.choices[0].message.content
-        assert least <= took <= most + 0.15, headers
+        assert least <= took <= least + SOON, headers
 
-    date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    date = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+
+    async def wait_until(date: datetime) -> None:
+        await wait(3, 0, **{"retry-after": format_datetime(date, usegmt=True)})
+        assert datetime.now(UTC) > date - timedelta(milliseconds=10)  # two clocks are never quite alike
+
     async with asyncio.TaskGroup() as group:
-        group.create_task(wait(1, 1.0, 1.05, **{"retry-after": "1"}))
-        group.create_task(wait(2, 0.4, 0.42, **{"retry-after-ms": "400"}))
-        group.create_task(wait(3, 0.9, 2.1, **{"retry-after": date}))
-        group.create_task(wait(4, 1.5, 1.58, **{"retry-after": "1.5"}))
+        group.create_task(wait(1, 1.0, **{"retry-after": "1"}))
+        group.create_task(wait(2, 0.4, **{"retry-after-ms": "400"}))
+        group.create_task(wait_until(date))
+        group.create_task(wait(4, 1.5, **{"retry-after": "1.5"}))
 
 
 async def test_an_hour_is_not_waited_for(rig: Rig) -> None:
@@ -54,7 +59,7 @@ async def test_an_hour_is_not_waited_for(rig: Rig) -> None:
         outcome = await rig.ask("openai", client=client, fault=refused(429, **{"retry-after": "3600"}))
     assert isinstance(outcome.error, RateLimitError)
     assert outcome.error.retry_after == 3600
-    assert outcome.took < 5  # no clock of a busy machine takes that for an hour
+    assert outcome.took < SOON
     assert len(outcome.usages) == len(rig.faults.log) == 1
 
 
@@ -94,7 +99,7 @@ async def test_pauses_that_make_no_sense(rig: Rig, told: str) -> None:
     async with Client(max_retries=1) as client:
         outcome = await rig.ask("openai", client=client, fault=refused(429, **{"retry-after": told}))
     assert outcome.error is None
-    assert outcome.took < 2
+    assert outcome.took < SOON
     assert len(outcome.usages) == 2
 
 
@@ -148,7 +153,7 @@ async def test_early_refusal_of_a_large_upload(rig: Rig) -> None:
         fault = {"status": 413, "body": ERROR, "refuse_early": True}
         outcome = await rig.ask(wire, fault=fault, messages=message)
         assert outcome.error is not None
-        assert outcome.took < 1.5
+        assert outcome.took < SOON
         assert len(outcome.usages) == 1
 
 

@@ -125,6 +125,14 @@ async def test_told_at_the_start_only(rig: Rig, wire: str) -> None:
     assert outcome.usage.completion_tokens in {None, counts(plain.usage)[1]}
 
 
+async def all_read(rig: Rig, events: int, seen: list[Any]) -> None:
+    """Wait until so many events went out, and nothing more of them has come to *seen* for a hundred naps."""
+    naps, before = 0, -1
+    while naps < 100 or rig.faults.log[-1].events_sent < events:
+        naps, before = (naps + 1 if len(seen) == before else 0), len(seen)
+        await asyncio.sleep(0.001)
+
+
 # Guarantee 5: what may happen after usage came.
 AFTER = {
     "reset": {"end": "rst"},
@@ -149,12 +157,18 @@ async def test_usage_survives(rig: Rig, wire: str, after: dict[str, Any], pause:
     asked = rig.arguments(wire, fault={**fault, "cut_event": max(told, 1)}, on_usage=usages.append)
     stream = await rig.client.acompletion(**asked, stream=True)
     error: AsyncCacheError | None = None
-    with anyio.move_on_after(0.5 if after["end"] == "stall" else 20) as scope:
+    seen: list[Any] = []
+    with anyio.CancelScope() as scope:
+        leaving = asyncio.ensure_future(all_read(rig, max(told, 1), seen))
+        if after["end"] == "stall":
+            leaving.add_done_callback(lambda _: scope.cancel())
         try:
-            async for _ in stream:
+            async for chunk in stream:
+                seen.append(chunk)
                 await asyncio.sleep(pause)
         except AsyncCacheError as exc:
             error = exc
+    leaving.cancel()
     if wire == "converse":  # its usage is its last event: the answer is whole
         assert error is None
     assert scope.cancelled_caught == (after["end"] == "stall" and wire != "converse")
@@ -178,9 +192,13 @@ async def test_usage_survives_leaving(rig: Rig, wire: str) -> None:
         wire, fault={"cut_event": plain.record.events_sent - 1, "end": "stall"}, on_usage=usages.append
     )
     stream = await rig.client.acompletion(**asked, stream=True)
-    with anyio.move_on_after(0.1):
-        async for _ in stream:
-            pass
+    seen: list[Any] = []
+    with anyio.CancelScope() as scope:
+        leaving = asyncio.ensure_future(all_read(rig, plain.record.events_sent - 1, seen))
+        leaving.add_done_callback(lambda _: scope.cancel())
+        async for chunk in stream:
+            seen.append(chunk)  # noqa: PERF401 - another looks at it meanwhile
+    leaving.cancel()
     await stream.aclose()
     assert len(usages) == 1
     if wire != "converse":  # there it is the last event, which has not come
