@@ -186,16 +186,13 @@ async def collect(events: Stream[Event], request: Request, last: LastUsage) -> C
     """
     whole = Aggregator()
     try:
-        async with events:
-            while True:
-                whole.add(await events.receive())
-    except anyio.EndOfStream:
-        if whole.usage is None and last.usage is not None:
-            whole.add(last.usage)
-        return whole.completion(report=events.head.cache_report, keep_raw=True)
+        await events.drain(whole.add)
     except AsyncCacheError as error:
         describe(error, request, events.head.request_id, whole)
         raise
+    if whole.usage is None and last.usage is not None:
+        whole.add(last.usage)
+    return whole.completion(report=events.head.cache_report, keep_raw=True)
 
 
 def describe(

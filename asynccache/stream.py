@@ -182,14 +182,39 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
 
         Machines may still be piped afterwards: what is ready runs through them too.
         """
-        seen = 0
+        ready, seen = self.ready, 0
         while True:
-            if any(wanted(item) for item in islice(self.ready, seen, None)):
-                return True
+            for item in islice(ready, seen, None) if seen else ready:
+                if wanted(item):
+                    return True
             if self._end is not None:
                 return False
-            seen = len(self.ready)
+            seen = len(ready)
             await self._pull()
+
+    async def drain(self, take: Callable[[T], object]) -> None:
+        """Hand every item to *take* until the answer is complete, and close: `receive` without a wait an item.
+
+        Raises:
+            anyio.ClosedResourceError: the stream was closed before.
+            AsyncCacheError: the answer broke off, or the provider reported an error.
+        """
+        self._received = True
+        ready = self.ready
+        try:
+            while True:
+                while ready:
+                    take(ready.popleft())
+                if self._end is not None:
+                    break
+                await self._pull()
+            if not self._closed:
+                await self._release()
+        except BaseException:
+            await self.aclose()
+            raise
+        if type(self._end) is not EndOfStream:
+            raise self._end
 
     @property
     def failed(self) -> Exception | None:
@@ -237,20 +262,20 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
         emit: Emit[Any] = self.ready.append
         beyond = emit
         table: dict[type[Any], Emit[Any]] = {}
+        self._inlet = None
         for machine in reversed(self._machines):
             self._links.append((machine, emit))
-            link = _link(machine, emit)
             takes = getattr(machine, "takes", None)
-            if takes is None:
-                emit, beyond, table = link, link, {}
-            else:
-                table = table | dict.fromkeys(takes, link)
+            if takes is not None:
+                table = table | dict.fromkeys(takes, _link(machine.feed, emit))
                 emit = _ByType(table, beyond)
-        innermost = next(iter(self._machines), None)
-        if innermost is None or hasattr(innermost, "takes"):
+            elif len(self._links) == len(self._machines):  # the innermost is fed itself
+                self._inlet = machine.feed, emit
+            else:
+                emit = beyond = _link(machine.feed, emit)
+                table = {}
+        if self._inlet is None:
             self._inlet = _pass_on, emit
-        else:
-            self._inlet = innermost.feed, self._links[-1][1]
         return self._inlet
 
     def _flush(self) -> None:
@@ -336,8 +361,7 @@ def _pass_on(item: Any, emit: Emit[Any]) -> None:
     emit(item)
 
 
-def _link(machine: Machine[Any, Any], emit: Emit[Any]) -> Emit[Any]:
-    feed = machine.feed
+def _link(feed: Callable[[Any, Emit[Any]], object], emit: Emit[Any]) -> Emit[Any]:
     return lambda item: feed(item, emit)
 
 
