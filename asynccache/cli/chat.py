@@ -41,7 +41,12 @@ def chat(model: str, system: str | None, *, simulate: bool) -> None:
     import asyncio
 
     from asynccache.arguments import full_model
-    from asynccache.errors import APIConnectionError, APIStatusError
+    from asynccache.errors import (
+        APIConnectionError,
+        APIStatusError,
+        MissingAPIKeyError,
+        MissingCredentialsError,
+    )
 
     name = full_model(model)
     talk = Talk(name, system, Screen())
@@ -57,6 +62,9 @@ def chat(model: str, system: str | None, *, simulate: bool) -> None:
                     if not _is_dialogue():
                         raise
                     talk.complain(error.message)
+                except (MissingAPIKeyError, MissingCredentialsError) as error:
+                    hint = "; --simulate needs none" if name.partition("/")[0] in PROVIDERS else ""
+                    raise click.ClickException(error.message + hint) from None
         finally:
             runner.run(talk.close())
 

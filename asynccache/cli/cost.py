@@ -18,7 +18,9 @@ __all__ = ["command", "cost"]
 
 @click.command
 @click.argument("usage_file", type=click.File("rb"))
-@click.option("--model", required=True, help="The model that answered, such as anthropic/claude-sonnet-4-5.")
+@click.option(
+    "--model", help="The model, such as anthropic/claude-sonnet-4-5; by default what the answer says."
+)
 @click.option(
     "--at", type=click.DateTime(), help="When it was asked, UTC; by default what the answer says, else now."
 )
@@ -28,7 +30,7 @@ __all__ = ["command", "cost"]
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def cost(
     usage_file: Any,
-    model: str,
+    model: str | None,
     *,
     at: datetime | None,
     region: str | None,
@@ -44,7 +46,9 @@ def cost(
     from asynccache.pricing.cost import price_usage
 
     answer = read_answer(_decode(usage_file.read()))
-    provider, name = _owner(model)
+    if not (model or answer.model):
+        raise click.UsageError("the file does not say which model answered; give --model")
+    provider, name = _owner(model or answer.model)
     said = answer.usage.service_tier or answer.service_tier or tier
     usage = msgspec.structs.replace(answer.usage, service_tier=said)
     priced = price_usage(
@@ -98,7 +102,8 @@ def _owner(model: str) -> tuple[str, str]:
     if provider is None:
         near = ", ".join(book.nearest(model))
         raise UnknownProviderError(
-            f"{model!r} names no provider" + (f"; the nearest known: {near}" if near else "")
+            f"{model!r} names no provider; write --model 'provider/model'"
+            + (f", the nearest known: {near}" if near else "")
         )
     return provider, model
 

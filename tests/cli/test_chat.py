@@ -63,7 +63,8 @@ def test_exit() -> None:
     [
         (("nonesuch/model",), "hi\n", {}, "no provider named 'nonesuch'"),
         (("clod-sonnet",), "hi\n", {}, "no known model is named 'clod-sonnet'"),
-        (("openai/gpt-4o",), "hi\n", {}, "set OPENAI_API_KEY"),
+        (("openai/gpt-4o",), "hi\n", {}, "set OPENAI_API_KEY or pass api_key=; --simulate needs none"),
+        (("groq/some-model",), "hi\n", {}, "set GROQ_API_KEY or pass api_key=\n"),
         (("groq/some-model", "--simulate"), "hi\n", {}, "there is no simulated 'groq'"),
         (("openai/nonexistent", "--simulate"), "hi\n", {}, "does not exist"),
         (

@@ -124,6 +124,20 @@ def test_date_region_tier_and_lifetime() -> None:
     assert total("--at", "2026-11-22", "--tier", "flex") == "0.00025"
 
 
+def test_the_model_that_the_answer_names() -> None:
+    """Who gives no model means the answer's; where it names none, that is told."""
+    answer = {"model": "claude-sonnet-4-5-20250929", "usage": MIXED}
+    ran = run(cost_module.cost, "-", text=answer)
+    assert ran.output.startswith("anthropic/claude-sonnet-4-5, standard"), ran.output
+    other = run(
+        cost_module.cost, "-", "--model", "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", text=answer
+    )
+    assert other.output.startswith("bedrock/"), other.output
+    alone = run(cost_module.cost, "-", text={"usage": MIXED})
+    assert alone.exit_code == 2
+    assert "the file does not say which model answered; give --model" in alone.output
+
+
 @pytest.mark.parametrize(
     ("model", "text", "words"),
     [
