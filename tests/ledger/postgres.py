@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.waiting import PATIENCE
+
 _NOBODY = 65534  # the server refuses to run as root
 
 
@@ -77,14 +79,15 @@ def server() -> Iterator[str]:
             yield f"postgresql://tester@/postgres?host={home}"
         finally:
             process.send_signal(signal.SIGINT)  # fast shutdown
-            process.wait(30)
+            process.wait(2 * PATIENCE)
             shutil.rmtree(home, ignore_errors=True)
 
 
 def _wait_ready(process: subprocess.Popen[bytes], home: Path) -> None:
     folder = binaries()
     assert folder is not None
-    for _ in range(300):
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
         ready = subprocess.run([folder / "pg_isready", "-q", "-h", home], check=False, cwd="/")
         if ready.returncode == 0:
             return

@@ -257,9 +257,12 @@ async def test_a_row_that_is_refused_takes_no_other_with_it(caplog: pytest.LogCa
     await ledger.aclose()
 
 
-async def test_a_strict_ledger_refuses_what_it_cannot_write(caplog: pytest.LogCaptureFixture) -> None:
-    """strict: nothing is sent without its row; otherwise the call goes on, and does not wait again."""
+async def test_a_strict_ledger_refuses_what_it_cannot_write(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """strict: nothing is sent without its row; otherwise the call goes on, and does not wait for its limit."""
     for strict in (True, False):
+        monkeypatch.setattr("asynccache.usage.ledger._DEADLINE", 2.0 if strict else 30.0)
         store = Failing()
         ledger = ledger_on(store, strict=strict)
         answer = scripted()
@@ -273,7 +276,7 @@ async def test_a_strict_ledger_refuses_what_it_cannot_write(caplog: pytest.LogCa
             else:
                 for _ in range(5):
                     await mine.acompletion("openai/m", [{"role": "user", "content": "x"}])
-                assert anyio.current_time() - began < 1.5
+                assert anyio.current_time() - began < 20
         assert len(answer.requests) == (0 if strict else 5)
         store.broken = False
         assert await ledger.flush(timeout=20)
@@ -289,7 +292,7 @@ async def test_the_end_of_a_failing_ledger_is_bounded(caplog: pytest.LogCaptureF
             ledger.open(str(number), REQUEST)
         began = anyio.current_time()
         ledger.close(timeout=0.2)
-        assert anyio.current_time() - began < 5
+        assert anyio.current_time() - began < 20
     assert ledger.counters.lost == 5
     assert sum("lost a row" in record.message for record in caplog.records) == 5
 

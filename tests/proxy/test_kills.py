@@ -26,13 +26,21 @@ from asynccache.simulator import Record, Simulator
 from asynccache.usage.ledger_report import Row, read_rows
 from tests.cli.command import environment
 from tests.ledger.test_kill import wait_quiet
+from tests.waiting import PATIENCE, until
 
 from .process import START
 
 pytestmark = pytest.mark.anyio
 
+PATIENT = f"""
+import asynccache.proxy.served as served, asynccache.usage.ledger as ledger
+served._LEDGER_SECONDS = ledger._DEADLINE = 30.0
+{START}
+"""
+"""A proxy that waits for its rows on a busy machine too."""
 KILLS = int(os.environ.get("ASYNCCACHE_KILLS", "8"))
 MANY = 200
+MOST_CALLS = 80  # of one life: a number, not a time, so that a busy machine kills no sooner
 AT_ONCE = 16
 
 # What is asked -> the provider, the simulator's scenario, the path.
@@ -75,12 +83,12 @@ class Killed:
     async def start(self) -> tuple[asyncio.subprocess.Process, str]:
         began = time.monotonic()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", START, "--config", str(self.config), "--port", "0",
+            sys.executable, "-c", PATIENT, "--config", str(self.config), "--port", "0",
             env=environment(), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert process.stderr is not None
         said = b""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while b"listening on " not in said:
                 line = await process.stderr.readline()
                 assert line, said.decode()
@@ -118,10 +126,9 @@ class Killed:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             asking = [asyncio.ensure_future(self.ask(session, url)) for _ in range(AT_ONCE)]
             try:
-                async with asyncio.timeout(20):
-                    while len(self.sim.log) == before:
-                        await asyncio.sleep(0.001)
-                await asyncio.sleep(self.chance.uniform(0.0, 0.35))
+                calls = self.chance.randrange(1, MOST_CALLS)
+                await until(lambda: len(self.sim.log) >= before + calls)
+                await asyncio.sleep(self.chance.uniform(0.0, 0.02))
             finally:
                 process.kill()
                 await process.wait()
@@ -169,8 +176,8 @@ def counts(usage: dict[str, Any] | None) -> tuple[int, int]:
     return usage["input_tokens"] + cached, usage["output_tokens"]
 
 
-async def kill(times: int, folder: Path) -> str:
-    """Kill *times* proxies; what was seen."""
+async def kill(times: int, folder: Path, *, start: float = PATIENCE) -> str:
+    """Kill *times* proxies, which take *start* seconds at most to begin, by the median; what was seen."""
     seed = random.randrange(2**32)
     async with Simulator() as sim:
         killed = Killed(sim, folder, seed)
@@ -183,7 +190,7 @@ async def kill(times: int, folder: Path) -> str:
         never_sent, outcomes = killed.check(last=True)
     assert outcomes["unknown"] > 0, seed
     assert outcomes["ok"] > times, seed
-    assert statistics.median(killed.starts) < 5
+    assert statistics.median(killed.starts) < start
     return (
         f"{times} kills (seed {seed}): {len(sim.log)} attempts arrived, {outcomes.total()} rows, {dict(outcomes)}; "
         f"{never_sent} rows of attempts that never left; {len(killed.whole)} ends seen by callers; "
@@ -191,7 +198,7 @@ async def kill(times: int, folder: Path) -> str:
     )
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_proxy_is_killed_a_few_times(tmp_path: Path) -> None:
     """No attempt without a row, none with two, no row settled that never left, and the file is whole."""
     sys.stdout.write((await kill(KILLS, tmp_path)) + "\n")
@@ -201,4 +208,4 @@ async def test_a_proxy_is_killed_a_few_times(tmp_path: Path) -> None:
 @pytest.mark.timeout(3600)
 async def test_a_proxy_is_killed_200_times(tmp_path: Path) -> None:
     """The same, for as long as chance needs to come everywhere."""
-    sys.stdout.write((await kill(MANY, tmp_path)) + "\n")
+    sys.stdout.write((await kill(MANY, tmp_path, start=5)) + "\n")
