@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+import asynccache
 from asynccache.cli.group import COMMANDS
+from asynccache.providers.registry import names
 from asynccache.simulator import Simulator
 from asynccache.testing import environment, simulator
 from tests.cli.command import ROOT
 from tests.cli.command import environment as clean_environment
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+LITELLM = (ROOT / "docs" / "litellm.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 RUN = """
@@ -78,6 +83,21 @@ def test_every_snippet_runs(number: int, sim: Simulator) -> None:
     assert bool(printed) == ("print(" in SNIPPETS[number])
 
 
+@pytest.mark.parametrize("number", range(1, len(SNIPPETS)))
+def test_a_snippet_may_be_pasted(number: int) -> None:
+    """`python -m asyncio` ends a block at the first empty line, and only there."""
+    lines = SNIPPETS[number].splitlines()
+    statements = ast.parse("async def pasted():\n" + textwrap.indent(SNIPPETS[number], " ")).body[0]
+    assert isinstance(statements, ast.AsyncFunctionDef)
+    for statement in statements.body:
+        if hasattr(statement, "body"):
+            end = (statement.end_lineno or 0) - 1  # the line of the `async def` above is not in the snippet
+            assert all(lines[statement.lineno - 2 : end]), (
+                f"an empty line within {lines[statement.lineno - 2]!r}"
+            )
+            assert not any(lines[end : end + 1]), f"no empty line before {lines[end]!r}"
+
+
 def test_the_usage_chunk_as_printed(sim: Simulator) -> None:
     """The chunk shown is the chunk that the first snippet prints, number by number."""
     (shown,) = re.findall(r"^```json\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -89,8 +109,8 @@ def test_the_usage_chunk_as_printed(sim: Simulator) -> None:
 def test_the_custom_stage(sim: Simulator) -> None:
     """The stage of six lines does what its name says, and stands in the picture of the pipeline."""
     (snippet,) = (snippet for snippet in SNIPPETS if "class Shout" in snippet)
-    stage = snippet[snippet.index("class Shout") : snippet.index("async with")].strip().splitlines()
-    assert len(stage) == 6
+    stage = snippet[snippet.index("class Shout") : snippet.index("async with")].split("\n")
+    assert len([line for line in stage if line]) == 6
     answer, request, _ = run(snippet, sim).splitlines()
     assert answer == answer.upper()
     assert "caller ──► shout ──► retry" in request
@@ -111,9 +131,26 @@ def test_the_errors(sim: Simulator) -> None:
     assert run(snippet, sim).startswith("404 openai ")
 
 
-def test_its_commands_and_links_exist() -> None:
+def test_its_providers_are_all() -> None:
+    """The table names every provider."""
+    assert {name for name in names() if f"`{name}/…`" not in README} == set()
+
+
+@pytest.mark.parametrize("page", [README, LITELLM])
+def test_its_commands_and_links_exist(page: str) -> None:
     """Every command that is named is a command, and every file that is linked is there."""
-    assert set(re.findall(r"`asynccache (\w+)", README)) <= set(COMMANDS)
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert set(re.findall(r"`asynccache (\w+)", page)) <= set(COMMANDS)
+    folder = ROOT if page is README else ROOT / "docs"
+    links = re.findall(r"\]\((?!http)([^)#]+)", page)
     assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not (folder / link).exists()] == []
+
+
+def test_the_page_on_litellm(sim: Simulator) -> None:
+    """Its loop runs, and every error that it names for one of LiteLLM's is one of ours."""
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", LITELLM, re.MULTILINE | re.DOTALL)
+    assert run(snippet, sim).splitlines()[-1].endswith(" stop")
+    ours = re.findall(r"^\|.*\| `(\w+Error)`", LITELLM, re.MULTILINE)
+    assert len(ours) == 8
+    for name in ours:
+        assert issubclass(getattr(asynccache, name), asynccache.AsyncCacheError)

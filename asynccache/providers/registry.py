@@ -22,6 +22,7 @@ _NOT_PROVIDERS = frozenset(
         "compatible",
         "in_band",
         "mending",
+        "openai_calls",
         "openai_decode",
         "openai_wire",
         "registry",
