@@ -316,6 +316,9 @@ class ChatDecoder:
             self._rest_of(message, index, raw)
         if choice.logprobs is not None:
             self._emit(LogprobsDelta(choice.logprobs, index, raw))
+        if choice.finish_reason is None and choice.stop_reason is not None:
+            word = choice.stop_reason
+            choice.finish_reason = word if isinstance(word, str) and word in _FINISH else None
         if choice.finish_reason is not None or choice.error:
             self._finish(choice, index, raw)
         elif index not in self._finished:

@@ -64,6 +64,7 @@ class Choice(msgspec.Struct):
     delta: Message | None = None
     message: Message | None = None
     finish_reason: Any = None
+    stop_reason: Any = None  # Mistral's models on Bedrock; elsewhere it stands beside the other
     logprobs: Any = None
     usage: Any = None  # Moonshot's older streams
     error: Any = None  # OpenRouter

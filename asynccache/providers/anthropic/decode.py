@@ -63,15 +63,16 @@ _FINISH: dict[str, FinishReason] = {
 class MessagesDecoder:
     """A machine from the JSON of single events to events; whatever carried them is off already.
 
-    ``done`` is set by ``message_stop``; ``progress`` by every event that brings the answer forward, for
-    whoever watches the time: it is never reset here.
+    ``done`` is set by ``message_stop``, ``counted`` where usage was told, ``progress`` by every event that brings
+    the answer forward, for whoever watches the time: it is never reset here.
     """
 
-    __slots__ = ("_finished", "_log", "_spoken", "_started", "done", "progress")
+    __slots__ = ("_finished", "_log", "_spoken", "_started", "counted", "done", "progress")
 
     def __init__(self) -> None:
         self.done = False
         self.progress = False
+        self.counted = False
         self._log = BlockLog()
         self._spoken: OpenBlock | None = None  # the block that the last event was a piece of text of
         self._started = False
@@ -186,6 +187,7 @@ class MessagesDecoder:
         for index, raw in enumerate(answer.content):
             self._stop(self._start(index, bytes(raw), None, emit), None, emit)
         if answer.usage is not None:
+            self.counted = True
             emit(ReportedUsage(answer.usage, DIALECT))
         if answer.stop_reason is not None:
             self._finish(answer.stop_reason, body, emit)
@@ -199,6 +201,7 @@ class MessagesDecoder:
         self._started = True
         emit(Started(id=message.id or "", model=message.model or "", raw=data))
         if message.usage is not None:
+            self.counted = True
             emit(ReportedUsage(message.usage, DIALECT))
 
     def _delta(self, event: WireEvent, data: bytes, emit: Emit[Event]) -> None:
@@ -273,6 +276,9 @@ class MessagesDecoder:
     def _message_delta(self, event: WireEvent, data: bytes, emit: Emit[Event]) -> None:
         self.progress = True
         if event.usage is not None:
+            if not self.counted:  # the first report counts as not the last word, which this one is
+                self.counted = True
+                emit(ReportedUsage({}, DIALECT))
             emit(ReportedUsage(event.usage, DIALECT))
         reason = None if event.delta is None else event.delta.stop_reason
         if reason is not None and not self._finished:

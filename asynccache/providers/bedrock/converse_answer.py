@@ -57,7 +57,7 @@ _REASONING, _TEXT, _CALL = 0, 1, 2
 class _Block:
     """One content block as it grows, in Converse's words."""
 
-    __slots__ = ("call", "citations", "has_input", "redacted", "signature", "text", "whole")
+    __slots__ = ("call", "citations", "has_input", "redacted", "signature", "stopped", "text", "whole")
 
     def __init__(self, whole: Mapping[str, Any] | None = None, call: int = -1) -> None:
         self.whole = whole  # of what came in one piece, or began with its own event
@@ -67,6 +67,7 @@ class _Block:
         self.redacted: list[str] = []
         self.citations: list[Any] = []
         self.has_input = False
+        self.stopped = False
 
     def native(self) -> dict[str, Any] | None:
         """The block as Converse's message would hold it; None when it is blank."""
@@ -291,8 +292,9 @@ class ConverseReader:
         return block
 
     def _block_stop(self, block: _Block | None, raw: bytes | None, emit: Emit[Event]) -> None:
-        if block is None:
+        if block is None or block.stopped:
             return
+        block.stopped = True
         if block.call >= 0 and not block.has_input:
             block.has_input = True
             emit(ToolCallFragment(block.call, None, None, "{}", 0, raw))  # a call without arguments
@@ -305,13 +307,14 @@ class ConverseReader:
         if not is_object(block):
             return
         grown = self._blocks[index] = _Block()
+        grown.stopped = True
         cited = block.get("citationsContent")
         if block.get("text") is not None:
             self._text(grown, str(block["text"]), None, emit)
         elif is_object(block.get("toolUse")):
             opened = self._open(index, block, None, emit)
             if opened.call >= 0:
-                opened.has_input = True
+                opened.stopped = True
                 told = block["toolUse"].get("input")
                 arguments = orjson.dumps({} if told is None else told).decode()
                 emit(ToolCallFragment(opened.call, None, None, arguments))
@@ -340,6 +343,8 @@ class ConverseReader:
             return
         self._stopped = True
         self._progress = True
+        for block in self._blocks.values():
+            self._block_stop(block, raw, emit)
         if (extra := told.get("additionalModelResponseFields")) is not None:
             emit(Unknown("additionalModelResponseFields", extra))
         if not self._plain:

@@ -33,6 +33,7 @@ Family: TypeAlias = Literal[
     "cohere",
     "command",
     "deepseek",
+    "jurassic",
     "llama2",
     "llama3",
     "llama4",
@@ -47,12 +48,13 @@ _ROWS: tuple[tuple[str, str, Family], ...] = (
     ("anthropic", r"", "claude"),
     ("", r"", "claude"),  # an ARN that hides its model
     ("amazon", r"nova-", "nova"),
-    ("amazon", r"titan-text-", "titan"),
+    ("amazon", r"titan-(?:text-|tg1-)", "titan"),
     ("meta", r"llama2-", "llama2"),
     ("meta", r"llama3-", "llama3"),
     ("meta", r"llama", "llama4"),
     ("mistral", r"(?:mistral-7b|mixtral-8x7b|mistral-small-2402|mistral-large-2402)", "mistral"),
     ("ai21", r"jamba-", "openai"),
+    ("ai21", r"j2-", "jurassic"),
     ("cohere", r"command-r", "cohere"),
     ("cohere", r"command-", "command"),
     ("deepseek", r"r1", "deepseek"),
@@ -81,10 +83,15 @@ _COHERE = TextFamily(
     text=(("text",), ("generations", 0, "text")),
     reason=(("finish_reason",), ("generations", 0, "finish_reason")),
 )
+# What Claude 2 and Claude Instant answer to a prompt, before there were messages.
+_COMPLETIONS = TextFamily(text=(("completion",),), reason=(("stop_reason",),))
 _TEXT_FAMILIES: dict[Family, TextFamily] = {
     "cohere": _COHERE,
     "command": _COHERE,
     "deepseek": TextFamily(text=(("choices", 0, "text"),), reason=(("choices", 0, "stop_reason"),)),
+    "jurassic": TextFamily(
+        text=(("completions", 0, "data", "text"),), reason=(("completions", 0, "finishReason", "reason"),)
+    ),
     "llama2": _LLAMA,
     "llama3": _LLAMA,
     "llama4": _LLAMA,
@@ -125,7 +132,7 @@ def reader_of(model: BedrockModel, head: Head, *, stream: bool) -> Reader:
         return ConverseReader(answer_id=told_id, model=model.id, dialect=dialect)
     family = family_of(model)
     if family == "claude":
-        return ChunkReader(ClaudeReader())
+        return ChunkReader(ClaudeReader(TextReader(_COMPLETIONS, head, model.id), head))
     if family == "openai":
         return ChunkReader(ChatReader(head))
     if family == "nova":

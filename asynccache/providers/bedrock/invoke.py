@@ -60,6 +60,13 @@ _PROMPT_PARAMS: dict[str, dict[str, str]] = {
         "top_p": "top_p",
         "stop": "stop",
     },
+    "jurassic": {
+        "max_tokens": "maxTokens",
+        "max_completion_tokens": "maxTokens",
+        "temperature": "temperature",
+        "top_p": "topP",
+        "stop": "stopSequences",
+    },
     "llama": {
         "max_tokens": "max_gen_len",
         "max_completion_tokens": "max_gen_len",

@@ -18,6 +18,7 @@ from asynccache.providers.anthropic.decode import MessagesDecoder
 from asynccache.providers.bedrock.answer import excerpt
 from asynccache.providers.bedrock.converse_wire import read_json
 from asynccache.providers.bedrock.failures import failure_of_answer
+from asynccache.providers.mending import loosely
 from asynccache.providers.openai_decode import ChatDecoder
 from asynccache.shapes import is_array, is_object
 
@@ -92,19 +93,35 @@ class ChunkReader:
 
 @final
 class ClaudeReader:
-    """Anthropic's own events; `message_stop` ends them."""
+    """Anthropic's own events; `message_stop` ends them.
 
-    def __init__(self) -> None:
+    Args:
+        completions: reads what the oldest models answer to a prompt, before there were messages.
+        head: what was known before the answer's body.
+    """
+
+    def __init__(self, completions: Reader, head: Head) -> None:
         self.done = False
         self._messages = MessagesDecoder()
+        self._head = head
+        self._completions = completions
+        self._completes: bool | None = None  # whether it is these; None until the first event
 
     def took_progress(self) -> bool:
         """Whether something meaningful was said since the last time this was asked."""
         progress, self._messages.progress = self._messages.progress, False
-        return progress
+        return progress or bool(self._completes and self._completions.took_progress())
 
-    def event(self, _name: str, payload: bytes, emit: Emit[Event]) -> None:
+    def event(self, name: str, payload: bytes, emit: Emit[Event]) -> None:
         """Take one of Anthropic's events; one that is metrics alone is passed over."""
+        if self._completes is None:
+            self._completes = _is_completion(payload)
+        if self._completes:
+            self._completions.event(name, payload, emit)
+            self.done = self._completions.done
+            return
+        if not self._messages.counted and _METRICS_KEY in payload:
+            emit(ReportedUsage(read_json(payload).get(_METRICS), _METRICS_DIALECT))
         if payload.startswith(b'{"amazon-bedrock-') and _is_metrics_alone(payload):
             return
         try:
@@ -115,12 +132,21 @@ class ClaudeReader:
     def body(self, data: bytes, emit: Emit[Event]) -> None:
         """Take Anthropic's message."""
         _refuse_errors(data)
-        self._messages.feed_answer(data, emit)
+        self._completes = _is_completion(data)
+        if self._completes:
+            self._completions.body(data, emit)
+        else:
+            self._messages.feed_answer(data, emit)
+            if not self._messages.counted and (counts := _header_counts(self._head)):
+                emit(ReportedUsage(counts, _METRICS_DIALECT))
         self.done = True
 
     def finish(self, emit: Emit[Event]) -> None:
         """The stream has ended."""
-        self._messages.flush(emit)
+        if self._completes:
+            self._completions.finish(emit)
+        else:
+            self._messages.flush(emit)
 
 
 @final
@@ -247,7 +273,9 @@ class TextReader:
         self._head = head
         self._model = model
         self._started = False
+        self._spoken = False
         self._finished = False
+        self._counts: dict[str, Any] = {}  # as the model tells them, where Bedrock's own do not come
 
     def took_progress(self) -> bool:
         """Whether something meaningful was said since the last time this was asked."""
@@ -258,6 +286,7 @@ class TextReader:
         """Take one piece."""
         told = read_json(payload)
         self._take(told, payload, emit)
+        self._counts |= self._told_counts(told)
         metrics = told.get(_METRICS)
         if metrics is not None:
             emit(ReportedUsage(metrics, _METRICS_DIALECT))
@@ -270,28 +299,35 @@ class TextReader:
         if _find(told, self._family.text) is None:
             msg = f"the answer is not of the model's family: {excerpt(data)}"
             raise InvalidResponseError(msg)
-        counts = _header_counts(self._head) or _counts(
-            inputTokenCount=_find(told, self._family.prompt),
-            outputTokenCount=_find(told, self._family.completion),
-        )
+        counts = _header_counts(self._head) or self._told_counts(told)
         self._take(told, data, emit)
         if counts:
             emit(ReportedUsage(counts, _METRICS_DIALECT))
         self.done = True
 
-    def finish(self, _emit: Emit[Event]) -> None:
-        """The stream has ended; without Bedrock's metrics the usage stays untold."""
+    def finish(self, emit: Emit[Event]) -> None:
+        """The stream has ended, without Bedrock's metrics."""
+        if self._counts:
+            emit(ReportedUsage(self._counts, _METRICS_DIALECT))
         if not self._finished:
             msg = "the stream ended before the answer did: no reason to stop was told"
             raise StreamInterruptedError(msg)
+
+    def _told_counts(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        return _counts(
+            inputTokenCount=_find(told, self._family.prompt),
+            outputTokenCount=_find(told, self._family.completion),
+        )
 
     def _take(self, told: Mapping[str, Any], raw: bytes, emit: Emit[Event]) -> None:
         if not self._started:
             self._started = True
             emit(Started(id=self._head.request_id or "", model=self._model, raw=raw))
-        text = _find(told, self._family.text)
+        places = self._family.text
+        # A last event may hold the whole answer once more, where an answer in one piece has it.
+        text = _find(told, places[:1] if self._spoken else places)
         if isinstance(text, str) and text:
-            self._progress = True
+            self._progress = self._spoken = True
             emit(TextDelta(text, 0, raw))
         native = _find(told, self._family.reason)
         if isinstance(native, str) and not self._finished:
@@ -316,6 +352,12 @@ def _find(told: Any, places: tuple[Place, ...]) -> Any:
 def _is_metrics_alone(payload: bytes) -> bool:
     """Whether *payload* has no event beside Bedrock's metrics: they may stand before it as well as after."""
     return all(name.startswith("amazon-bedrock-") for name in read_json(payload))
+
+
+def _is_completion(data: bytes) -> bool:
+    """Whether *data* is an answer to a prompt, or a piece of one."""
+    told = loosely(data)
+    return is_object(told) and isinstance(told.get("completion"), str) and told.get("content") is None
 
 
 def _header_counts(head: Head) -> dict[str, int]:

@@ -126,6 +126,7 @@ def _headed(turns: list[Turn], *, begin: str, head: str, end: str) -> str:
 PROMPTS: dict[str, Callable[[list[Turn]], str]] = {
     "command": _titan,
     "deepseek": _deepseek,
+    "jurassic": _titan,
     "llama2": _llama2,
     "llama3": _llama3,
     "llama4": _llama4,
