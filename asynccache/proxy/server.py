@@ -22,6 +22,7 @@ from asynccache.proxy.speaking import Call
 from asynccache.proxy.telling import cost_headers, id_headers
 from asynccache.proxy.tls import tls_context
 from asynccache.proxy.tracing import below_caller
+from asynccache.secret import redact
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -214,7 +215,11 @@ class Server:
 def _no_route(method: str, path: str) -> APIStatusError:
     if path in _PATHS or method not in _METHODS or any(route_of(other, path)[0] for other in _METHODS):
         return APIStatusError(f"{method[:16]} is not taken here", status_code=405, code="method_not_allowed")
-    return APIStatusError("there is nothing here; see /openapi.json", status_code=404, code="not_found")
+    twice = path.startswith("/v1/v1/")
+    hint = "this client adds /v1 by itself, its base address ends before it" if twice else "see /openapi.json"
+    return APIStatusError(
+        f"nothing is served at {redact(path[:80])!r}; {hint}", status_code=404, code="not_found"
+    )
 
 
 def _allowed(error: AsyncCacheError, path: str) -> dict[str, str]:

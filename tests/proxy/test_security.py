@@ -87,11 +87,16 @@ async def test_with_the_key_every_route_answers(proxy: Server) -> None:
         assert await alive.json() == "I'm alive!"
         document = await (await session.get(url(proxy, "/openapi.json"))).json()
         missing = await session.get(url(proxy, "/nowhere"))
+        told = (await missing.json())["error"]["message"]
+        twice = (await (await session.post(url(proxy, "/v1/v1/messages"))).json())["error"]["message"]
         wrong = await session.get(url(proxy, "/v1/messages"))
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert described == SNAPSHOT
     assert document["paths"]["/healthz"]["get"]["security"] == []
     assert (missing.status, wrong.status) == (404, 405)
+    assert told == "nothing is served at '/nowhere'; see /openapi.json"
+    assert "'/v1/v1/messages'" in twice
+    assert "base address ends before it" in twice
 
 
 REFUSED = {
