@@ -20,6 +20,7 @@ from asynccache.cache_marks import (
 )
 from asynccache.cache_plan import SYSTEM, Wish, plan_marks
 from asynccache.errors import InvalidRequestError
+from asynccache.looks import Looked, find_others
 from asynccache.providers.registry import get
 from asynccache.reply import CacheNote, CacheReport
 from asynccache.request import path_text
@@ -61,7 +62,8 @@ def apply_cache_rules(request: Request, rules: CacheRules) -> Request:
     Raises:
         InvalidRequestError: what should be a mark is none; the message names its path.
     """
-    holding, late_systems = find_touched(request.messages)
+    others = find_others(request.messages)
+    holding, late_systems = find_touched(request.messages, others)
     on_tools = list(marks_on_tools(request.tools)) if request.tools else []
     is_plain = not (holding or late_systems or on_tools or request.marks)
     if is_plain and not _asks_besides(request):
@@ -82,7 +84,7 @@ def apply_cache_rules(request: Request, rules: CacheRules) -> Request:
     wishes += injected_wishes(_points(request), request, notes, newest=rules.max_marks)
     if request.cache_control is not None:
         wishes.append(Wish(CONTROL, (), *read_control(request.cache_control, CONTROL)))
-    messages = _clean(messages, holding, rules)
+    messages = Looked(_clean(messages, holding, rules), others)
     if BREAKPOINT not in rules.params:
         notes += [
             _breakpoint_note(path, rules)

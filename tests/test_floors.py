@@ -20,7 +20,7 @@ FLOORS = {
     "sse": 3, "pipeline": 3,
     "stream": 2,
     "events": 1, "clocks": 1,
-    "request": 0, "reply": 0, "mapped": 0, "errors": 0, "secret": 0, "logs": 0, "shapes": 0,
+    "request": 0, "reply": 0, "mapped": 0, "errors": 0, "secret": 0, "logs": 0, "looks": 0, "shapes": 0,
 }  # fmt: skip
 # Floors whose rooms are parts of one idea and may know each other.
 SHARED_FLOORS = {0, 6}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, final
 
 from asynccache.errors import InvalidRequestError
+from asynccache.looks import find_others
 from asynccache.providers.anthropic.content import Block, part_block, with_mark
 from asynccache.providers.anthropic.tools import call_block, call_id
 from asynccache.request import Mark, Path, path_text
@@ -17,7 +18,6 @@ Control: TypeAlias = Mapping[str, str]
 
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 _SYSTEM = frozenset({"system", "developer"})
-_OWN_ROLES = frozenset({"user", "assistant", "system"})
 
 
 @final
@@ -71,9 +71,11 @@ def system_and_messages(
     for position in range(first):
         system.extend(_text(messages[position], position, marks))
     turns = _Turns()
-    end = len(messages)
-    position = first - 1
-    while (position := turns.take_plain(messages, position + 1, marks.positions)) < end:
+    others = {*find_others(messages), *marks.positions}
+    begin = first
+    for position in sorted(place for place in others if first <= place < len(messages)):
+        turns.plain(messages[begin:position])
+        begin = position + 1
         message = messages[position]
         role = message["role"]
         if role == "user":
@@ -91,6 +93,7 @@ def system_and_messages(
         else:
             msg = f"messages[{position}].role={role!r} has no place in Anthropic's format; use 'tool' with a tool_call_id"
             raise InvalidRequestError(msg)
+    turns.plain(messages[begin:])
     if len(system) == 1 and len(system[0]) == 2:  # a type and a text
         return system[0]["text"], turns.messages
     return system or None, turns.messages
@@ -111,23 +114,16 @@ class _Turns:
         if content:
             self.messages.append({"role": role, "content": content})
 
-    def take_plain(self, messages: Sequence[Mapping[str, Any]], begin: int, marked: set[int]) -> int:
-        """Take the messages from *begin* on as they are, up to one that is not a role and a text; where it is."""
-        append = self.messages.append
-        answering = self._answering is not None
-        end = min(place for place in (*marked, len(messages)) if place >= begin)
-        for position in range(begin, end):
-            message = messages[position]
-            content = message.get("content")
-            if len(message) != 2 or type(content) is not str or not content:
-                return position
-            role = message["role"]
-            if role not in _OWN_ROLES or (answering and role == "user"):
-                return position
-            if answering:
-                answering, self._answering = False, None
-            append(message)
-        return end
+    def plain(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Messages that are what they are on the wire: a role and a text."""
+        begin = 0
+        while self._answering is not None and begin < len(messages):
+            if messages[begin]["role"] != "user":
+                self._answering = None
+            else:
+                self.user(messages[begin]["content"])
+                begin += 1
+        self.messages.extend(messages[begin:] if begin else messages)
 
     def user(self, content: str | list[Block]) -> None:
         """What the user says: directly after results, in one message with them."""
