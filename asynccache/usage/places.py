@@ -10,13 +10,14 @@ import msgspec
 
 from asynccache.errors import ConfigurationError
 from asynccache.usage.fields import DIALECTS
+from asynccache.usage.straight import Straight, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from asynccache.usage.fields import Places, Spelling
 
-__all__ = ["spelling_for"]
+__all__ = ["row_for"]
 
 _Shape: TypeAlias = tuple[tuple[str, tuple[str, ...] | None], ...]
 """The names in a usage object, each with the names within it where it is an object too."""
@@ -40,8 +41,8 @@ _SINGLE = (
 _LOOKED_FOR = _names_looked_for()
 
 
-def spelling_for(dialect: str, raw: Any) -> Spelling:
-    """Row *dialect* without the places that *raw* does not have.
+def row_for(dialect: str, raw: Any) -> tuple[Spelling, Straight | None]:
+    """Row *dialect* without the places that *raw* does not have, and how the rest are taken straight, if they can be.
 
     A model's usage objects all have the same few shapes, and most places of a row are other vendors'.
 
@@ -58,19 +59,19 @@ def _shape(raw: Any) -> _Shape | None:
     names: list[tuple[str, tuple[str, ...] | None]] = [
         (name, tuple(filter(_LOOKED_FOR[name], value)) if value.__class__ is dict else None)
         for name, value in raw.items()
-        if name in _LOOKED_FOR
+        if value is not None and name in _LOOKED_FOR  # null tells nothing
     ]
     return tuple(names)
 
 
 @lru_cache(maxsize=256)
-def _narrowed(dialect: str, shape: _Shape | None) -> Spelling:
+def _narrowed(dialect: str, shape: _Shape | None) -> tuple[Spelling, Straight | None]:
     spelling = DIALECTS.get(dialect)
     if spelling is None:
         msg = f"no row {dialect!r} in usage/fields.py; known: {', '.join(sorted(DIALECTS))}"
         raise ConfigurationError(msg)
     if shape is None:
-        return spelling
+        return spelling, None
     names = dict(shape)
 
     def there(places: Places) -> Places:
@@ -79,13 +80,21 @@ def _narrowed(dialect: str, shape: _Shape | None) -> Spelling:
     def named(rows: tuple[tuple[str, Places], ...]) -> tuple[tuple[str, Places], ...]:
         return tuple((name, found) for name, places in rows if (found := there(places)))
 
-    return msgspec.structs.replace(
+    narrow = msgspec.structs.replace(
         spelling,
         **{field: there(getattr(spelling, field)) for field in _SINGLE},
         lifetimes=named(spelling.lifetimes),
         prompt_parts=named(spelling.prompt_parts),
         completion_parts=named(spelling.completion_parts),
     )
+    return narrow, Straight(narrow) if _is_straight(narrow, names) else None
+
+
+def _is_straight(spelling: Spelling, names: Mapping[str, tuple[str, ...] | None]) -> bool:
+    """Whether every count of the shape stands at a place that is sure to be there, and none in a list."""
+    firsts = [places[0] for places in fields_of(spelling) if places]
+    within = [names[place[0]] for place in firsts if len(place) > 1]
+    return not spelling.lifetime_list and None not in within and all(len(place) <= 2 for place in firsts)
 
 
 def _may_hold(names: Mapping[str, tuple[str, ...] | None], place: tuple[str, ...]) -> bool:

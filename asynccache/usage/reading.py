@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from asynccache.reply import CacheCreation, CompletionTokensDetails, Iteration, PromptTokensDetails, Usage
 from asynccache.shapes import is_array, is_object
 from asynccache.usage.fields import DIALECTS
-from asynccache.usage.places import spelling_for
+from asynccache.usage.places import row_for
+from asynccache.usage.straight import LIFETIMES, LIMIT, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asynccache.reply import UsageSource
     from asynccache.usage.fields import Places, Spelling
+    from asynccache.usage.straight import Told
 
 __all__ = ["merge_told", "read_usage"]
 
-_LIMIT = 10**9  # no request has ever come near; a larger count is a mistake and must not be priced
 _DEPTH = 4  # usage objects nest two deep; what lies deeper is replaced as a whole
 _LIFETIMES = {
     "5m": "ephemeral_5m_input_tokens",
@@ -52,35 +55,51 @@ def read_usage(
     Raises:
         ConfigurationError: the table has no such row.
     """
-    spelling = spelling_for(dialect, raw)
+    spelling, straight = row_for(dialect, raw)
     try:
-        counts = _read_counts(raw, spelling, completion_known=completion_known)
-        creation = _by_lifetime(raw, spelling, counts.written, lifetime)
-        parts = {name: _count(raw, places) for name, places in spelling.prompt_parts}
-        spoken = {name: _count(raw, places) for name, places in spelling.completion_parts}
-        tools = _server_tools(raw, spelling)
+        told = None if straight is None else straight.take(raw)
+        if told is None:
+            told = _told(raw, spelling, completion_known=completion_known)
+        split = _split(raw, spelling, told)
+        counts = _add_up(told, split, spelling, completion_known=completion_known)
+        creation = _by_lifetime(split, spelling, counts.written, lifetime)
+        tools = _server_tools(raw, spelling) if spelling.server_tools else None
         iterations = _iterations(raw)
     except _NotACountError:
-        return Usage(source="invalid", raw=raw, **_facts(raw, spelling))
+        tier, speed, geography = _facts(raw, spelling)
+        return Usage(source="invalid", raw=raw, service_tier=tier, speed=speed, inference_geo=geography)
+    audio, image, text, spoken_audio, spoken_text, accepted, rejected = told[11:]
+    prompt, uncached, read, written, completion, reasoning = counts
+    tier, speed, geography = _facts(raw, spelling)
     return Usage(
-        prompt_tokens=counts.prompt,
-        completion_tokens=counts.completion,
-        total_tokens=_sum(counts.prompt, counts.completion),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=None if prompt is None or completion is None else prompt + completion,
         prompt_tokens_details=PromptTokensDetails(
-            cached_tokens=counts.read,
-            cache_write_tokens=counts.written,
-            uncached_tokens=counts.uncached,
-            **parts,
+            cached_tokens=read,
+            cache_write_tokens=written,
+            uncached_tokens=uncached,
+            audio_tokens=audio,
+            image_tokens=image,
+            text_tokens=text,
         ),
-        completion_tokens_details=CompletionTokensDetails(reasoning_tokens=counts.reasoning, **spoken),
-        cache_read_input_tokens=counts.read,
-        cache_creation_input_tokens=counts.written,
+        completion_tokens_details=CompletionTokensDetails(
+            reasoning_tokens=reasoning,
+            audio_tokens=spoken_audio,
+            text_tokens=spoken_text,
+            accepted_prediction_tokens=accepted,
+            rejected_prediction_tokens=rejected,
+        ),
+        cache_read_input_tokens=read,
+        cache_creation_input_tokens=written,
         cache_creation=creation,
         source=_source(counts),
+        service_tier=tier,
+        speed=speed,
+        inference_geo=geography,
         server_tool_use=tools,
         iterations=iterations,
         raw=raw,
-        **_facts(raw, spelling),
     )
 
 
@@ -105,37 +124,32 @@ class _Counts(NamedTuple):
     reasoning: int | None
 
 
-def _read_counts(raw: Any, spelling: Spelling, *, completion_known: bool) -> _Counts:
-    told = _count(raw, spelling.prompt)
-    also = _count(raw, spelling.prompt_also) or 0
-    completion = _count(raw, spelling.completion) if completion_known else None
-    total = _count(raw, spelling.total)
-    reasoning = _count(raw, spelling.reasoning)
-    read = _count(raw, spelling.read)
-    written = _written(raw, spelling)
+def _told(raw: Any, spelling: Spelling, *, completion_known: bool) -> Told:
+    """The counts of any object, looked for place by place."""
+    if not completion_known:
+        spelling = msgspec.structs.replace(spelling, completion=())
+    return [_count(raw, places) for places in fields_of(spelling)]
 
-    if reasoning and _reasoning_is_apart(spelling, told, completion, reasoning, total):
+
+def _add_up(told: Told, split: Mapping[str, int], spelling: Spelling, *, completion_known: bool) -> _Counts:
+    prompt, also, completion, total, reasoning, read, written = told[:7]
+    if not completion_known:
+        completion = None
+    if split:  # all that was written is what is told, or what its split adds up to where that is more
+        written = max(written or 0, sum(split.values()))
+    if reasoning and _reasoning_is_apart(spelling, prompt, completion, reasoning, total):
         completion = (completion or 0) + reasoning
-    if told is None:
+    if prompt is None:
         return _Counts(None, None, read, written, completion, reasoning)
 
     read, written = read or 0, written or 0  # who tells the prompt and nothing of caching has cached nothing
     cached = read + written
-    prompt = told + also
+    prompt += also or 0
     if not _prompt_holds_cache(spelling, prompt, completion, cached, total):
         return _Counts(prompt + cached, prompt, read, written, completion, reasoning)
     if cached > prompt:
         raise _NotACountError
     return _Counts(prompt, prompt - cached, read, written, completion, reasoning)
-
-
-def _written(raw: Any, spelling: Spelling) -> int | None:
-    """All that was written: what is told, or what its split adds up to where that is more."""
-    written = _count(raw, spelling.written)
-    if not spelling.lifetimes and not spelling.lifetime_list:
-        return written
-    split = sum(_split(raw, spelling).values())
-    return written if not split else max(written or 0, split)
 
 
 def _reasoning_is_apart(
@@ -156,9 +170,14 @@ def _prompt_holds_cache(
     return total == prompt + completion and cached <= prompt
 
 
-def _split(raw: Any, spelling: Spelling) -> dict[str, int]:
+def _split(raw: Any, spelling: Spelling, told: Told) -> dict[str, int]:
     """What was written by lifetime, as far as the provider says."""
-    split = {ttl: count for ttl, places in spelling.lifetimes if (count := _count(raw, places))}
+    by_lifetime = told[7:11]
+    split = (
+        {ttl: count for ttl, count in zip(LIFETIMES, by_lifetime, strict=True) if count}
+        if any(by_lifetime)
+        else {}
+    )
     listed = _find(raw, spelling.lifetime_list) if spelling.lifetime_list else None
     if listed is None:
         return split
@@ -172,11 +191,12 @@ def _split(raw: Any, spelling: Spelling) -> dict[str, int]:
     return split
 
 
-def _by_lifetime(raw: Any, spelling: Spelling, written: int | None, asked: str | None) -> CacheCreation:
+def _by_lifetime(
+    split: Mapping[str, int], spelling: Spelling, written: int | None, asked: str | None
+) -> CacheCreation:
     if not written:
         return CacheCreation() if written is None else _NOTHING_WRITTEN
     counts = dict.fromkeys(_LIFETIMES, 0)
-    split = _split(raw, spelling)
     counts.update(split)
     rest = asked if spelling.asked_lifetime and asked in _LIFETIMES else spelling.other_lifetime
     counts[rest] += written - sum(split.values())
@@ -187,7 +207,7 @@ _NOTHING_WRITTEN = CacheCreation(**dict.fromkeys(_LIFETIMES.values(), 0))
 
 
 def _server_tools(raw: Any, spelling: Spelling) -> dict[str, int] | None:
-    told = _find(raw, spelling.server_tools) if spelling.server_tools else None
+    told = _find(raw, spelling.server_tools)
     if told is None or not is_object(told):
         return None
     calls = {
@@ -208,28 +228,26 @@ _ITERATIONS = (("iterations",),)
 
 def _iteration(run: Any) -> Iteration:
     spelling = DIALECTS["anthropic"]
+    told = _told(run, spelling, completion_known=True)
+    split = _split(run, spelling, told)
+    prompt, _, completion, _, _, read, written = told[:7]
     kind, model = _find(run, (("type",),)), _find(run, (("model",),))
     return Iteration(
         type=str(kind or "message"),
         model=model if type(model) is str else None,
-        input_tokens=_count(run, spelling.prompt) or 0,
-        cache_read_input_tokens=_count(run, spelling.read) or 0,
-        cache_creation_input_tokens=_written(run, spelling) or 0,
-        ephemeral_1h_input_tokens=_split(run, spelling).get("1h", 0),
-        output_tokens=_count(run, spelling.completion) or 0,
+        input_tokens=prompt or 0,
+        cache_read_input_tokens=read or 0,
+        cache_creation_input_tokens=max(written or 0, sum(split.values())),
+        ephemeral_1h_input_tokens=split.get("1h", 0),
+        output_tokens=completion or 0,
     )
 
 
-def _facts(raw: Any, spelling: Spelling) -> dict[str, Any]:
-    """The facts beside the counts, where the provider tells them."""
+def _facts(raw: Any, spelling: Spelling) -> tuple[str | None, str | None, str | None]:
+    """The tier, the speed and the place, where the provider tells them."""
     if not is_object(raw) or _FACTS.isdisjoint(raw):
-        return {}
-    facts: dict[str, Any] = {}
-    for field, names in (("service_tier", spelling.tier), ("speed", _SPEED), ("inference_geo", _GEOGRAPHY)):
-        word = _word(raw, names)
-        if word is not None:
-            facts[field] = word
-    return facts
+        return None, None, None
+    return _word(raw, spelling.tier), _word(raw, _SPEED), _word(raw, _GEOGRAPHY)
 
 
 _SPEED = ("speed",)
@@ -265,7 +283,7 @@ def _count(raw: Any, places: Places) -> int | None:
     if not places:
         return None
     value = _find(raw, places)
-    if value is None or (type(value) is int and 0 <= value <= _LIMIT):
+    if value is None or (type(value) is int and 0 <= value <= LIMIT):
         return value
     return _whole(value)
 
@@ -274,7 +292,7 @@ def _whole(value: Any) -> int:
     """*value* as a token count: 12 and 12.0 are, true, "12", -1, 1.5 and 10**10 are not."""
     if type(value) is float and value.is_integer():
         value = int(value)
-    if type(value) is not int or not 0 <= value <= _LIMIT:
+    if type(value) is not int or not 0 <= value <= LIMIT:
         raise _NotACountError
     return value
 
@@ -289,7 +307,3 @@ def _word(raw: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
         if type(value) is str and value:
             return value
     return None
-
-
-def _sum(prompt: int | None, completion: int | None) -> int | None:
-    return None if prompt is None or completion is None else prompt + completion

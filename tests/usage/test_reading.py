@@ -15,6 +15,7 @@ from asynccache.errors import ConfigurationError
 from asynccache.reply import CacheCreation, Usage
 from asynccache.usage.fields import DIALECTS
 from asynccache.usage.reading import merge_told, read_usage
+from asynccache.usage.straight import COMPLETION_PARTS, LIFETIMES, PROMPT_PARTS
 from tests.shared import requires_shared, shared
 
 # Recorded answers that count more tokens as cached than the prompt had: no reading of them adds up.
@@ -427,6 +428,15 @@ def test_a_remembered_shape_reads_as_the_whole_row(told: tuple[str, dict[str, An
     dialect, raw = told
     whole = read_usage(MappingProxyType(raw), dialect)  # of no shape that is remembered
     assert replace(whole, raw=raw) == read_usage(raw, dialect)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_place_of_a_row_is_read(dialect: str) -> None:
+    """A lifetime or a part that a row of the table names is one that a `Usage` has room for."""
+    spelling = DIALECTS[dialect]
+    assert {ttl for ttl, _ in spelling.lifetimes} <= set(LIFETIMES)
+    assert {name for name, _ in spelling.prompt_parts} <= set(PROMPT_PARTS)
+    assert {name for name, _ in spelling.completion_parts} <= set(COMPLETION_PARTS)
 
 
 _json = st.recursive(
