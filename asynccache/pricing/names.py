@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FREE", "BedrockName", "bedrock_name", "spellings"]
 
-_GEOGRAPHIES: Final = ("us-gov", "us", "eu", "apac", "jp", "au", "ca", "in", "global")
+_GEOGRAPHIES: Final = (
+    "us-gov", "us", "eu", "apac", "ap", "jp", "au", "ca", "sa", "af", "me", "il", "in", "global",
+)  # fmt: skip
 _BEDROCK: Final = re.compile(
     r"(?:(?P<geo>" + "|".join(_GEOGRAPHIES) + r")\.)?(?P<base>[a-z0-9]+\.[a-z0-9].*)"
 )
@@ -21,6 +23,7 @@ _REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
 
 # Taken off the end, one after the other, most telling first.
 _ENDINGS: Final = (
+    re.compile(r"\[\w+\]$"),  # claude-opus-4-6[1m]: the window that is asked for
     re.compile(r":\d+k$"),
     re.compile(r"(?:-v\d+)?:\d+$"),
     re.compile(r"-v\d+$"),

@@ -20,7 +20,7 @@ __all__ = ["UNMARKABLE", "BedrockModel", "Route", "cache_rules", "read_model"]
 Route: TypeAlias = Literal["converse", "invoke"]
 
 # Inference profiles put where they route to before the model's own id.
-_PROFILE = re.compile(r"^(?:us|us-gov|eu|apac|ap|au|jp|ca|sa|af|me|il|global)\.(?=[a-z0-9]+\.)")
+_PROFILE = re.compile(r"^(?:us|us-gov|eu|apac|ap|au|jp|ca|sa|af|me|il|in|global)\.(?=[a-z0-9]+\.)")
 _OPAQUE = re.compile(
     r":(?:application-inference-profile|provisioned-model|custom-model(?:-deployment)?|imported-model)/"
 )
