@@ -117,8 +117,8 @@ class _Loop:
     def __init__(self) -> None:
         self._manager = start_blocking_portal(name="asynccache")
         self._portal: BlockingPortal = self._manager.__enter__()
-        self.client = Client()
-        self.pid = os.getpid()
+        self.client: Client = Client()
+        self.pid: int = os.getpid()
         atexit.register(self.close)
 
     def run(self, call: Callable[..., Awaitable[T]], *args: Any) -> T:

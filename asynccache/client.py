@@ -87,7 +87,7 @@ class Client:
         if ledger is not None:
             chain = ledger.within(chain)
             recorders = (*recorders, ledger)
-        self.pipeline = Pipeline(chain, self._transport)
+        self.pipeline: Pipeline = Pipeline(chain, self._transport)
         self._recorders = (*recorders, *(() if on_usage is None else (OnUsage(on_usage),)))
         self._timeout = read_timeout(timeout, Timeout())
         self._max_retries = max_retries

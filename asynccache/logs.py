@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["log_request", "logger", "wants_requests"]
 
-logger = logging.getLogger("asynccache")
+logger: logging.Logger = logging.getLogger("asynccache")
 logger.addHandler(logging.NullHandler())
 
 _MAX_BODY = 20_000  # characters of a body shown in the log

@@ -38,7 +38,7 @@ class Pipeline:
     """
 
     def __init__(self, stages: Iterable[Stage], transport: CallNext) -> None:
-        self.stages = tuple(stages)
+        self.stages: tuple[Stage, ...] = tuple(stages)
         self.transport = transport
         call: CallNext = transport
         for stage in reversed(self.stages):

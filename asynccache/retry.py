@@ -143,7 +143,7 @@ class Retry:
         return wait * (1.0 - 0.5 * self._jitter())
 
 
-retry = Retry()
+retry: Retry = Retry()
 """The retry stage with its usual waits."""
 
 

@@ -97,7 +97,7 @@ class Stream(ObjectReceiveStream[T], Generic[T]):
     """
 
     def __init__(self, source: Source, head: Head | None = None) -> None:
-        self.head = head or Head()
+        self.head: Head = head or Head()
         self._source = source
         self._machines: list[Machine[Any, Any]] = []
         self._links: list[tuple[Machine[Any, Any], Emit[Any]]] = []

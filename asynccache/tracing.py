@@ -31,9 +31,9 @@ from asynccache.tracing_content import Said, asked_content
 try:
     from opentelemetry import trace
     from opentelemetry.trace import SpanKind, Status, StatusCode
-except ImportError as exc:
+except ImportError as _missing:
     _needed = "traces need opentelemetry-api: pip install 'asynccache[otel]'"
-    raise ConfigurationError(_needed) from exc
+    raise ConfigurationError(_needed) from _missing
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -316,5 +316,5 @@ def _outcome(error: BaseException | None, *, left: bool) -> str:
     return "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
 
 
-trace_calls = Trace()
+trace_calls: Trace = Trace()
 """The stage with the process's tracer provider, the newest names, and no content."""

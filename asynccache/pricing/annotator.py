@@ -95,4 +95,4 @@ def _asked_lifetime(request: Request) -> str | None:
     return lifetimes.pop() if len(lifetimes) == 1 else None
 
 
-annotate_cost = AnnotateCost()
+annotate_cost: AnnotateCost = AnnotateCost()

@@ -24,9 +24,11 @@ class Shelf:
 
     def __init__(self, file: PriceFile) -> None:
         self.file = file
-        self.models = {name: model for model in file.models for name in (model.name.lower(), *model.also)}
+        self.models: dict[str, Model] = {
+            name: model for model in file.models for name in (model.name.lower(), *model.also)
+        }
         self.models.update(self._unversioned())
-        self.slashed = any("/" in name for name in self.models)
+        self.slashed: bool = any("/" in name for name in self.models)
         """Whether its names hold a slash themselves."""
 
     def _unversioned(self) -> dict[str, Model]:
@@ -48,7 +50,7 @@ class Index:
 
     def __init__(self, rows: tuple[Provider, ...]) -> None:
         self.rows = rows
-        self.by_name = {name: row for row in rows for name in (row.name, *row.also)}
+        self.by_name: dict[str, Provider] = {name: row for row in rows for name in (row.name, *row.also)}
 
 
 @lru_cache(maxsize=1)

@@ -47,12 +47,12 @@ class Simulator(Addresses):
     def __init__(
         self, settings: SimulatorSettings | None = None, *, clock: VirtualClock | None = None
     ) -> None:
-        self.settings = settings or SimulatorSettings()
-        self.clock = clock or VirtualClock()
+        self.settings: SimulatorSettings = settings or SimulatorSettings()
+        self.clock: VirtualClock = clock or VirtualClock()
         self.log: list[Record] = []
         """The oracle's log, oldest first."""
 
-        self.port = 0
+        self.port: int = 0
         self._caches: dict[str, PrefixCache] = {}
         self._attempts: dict[str, int] = {}
         self._runner: web.AppRunner | None = None
