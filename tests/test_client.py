@@ -265,7 +265,7 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     for name, value in found.items():
         monkeypatch.setenv(name, value)
     yield
@@ -327,7 +327,7 @@ def test_nothing_is_left_at_the_end(environ: None) -> None:
         [sys.executable, "-W", "error", "-c", program],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert run.stderr == ""

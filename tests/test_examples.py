@@ -22,7 +22,7 @@ def lines(name: str) -> list[str]:
         env=environment(),
         capture_output=True,
         encoding="utf-8",
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

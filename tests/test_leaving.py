@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ import pytest
 from asynccache import Client, CompletionStream, ConfigurationError, Usage
 from asynccache.simulator import Simulator
 from asynccache.testing import simulator
+from tests.waiting import soon, until
 
 from .reliability.points import cancelled_at
 
@@ -60,15 +60,12 @@ class Left:
 
     async def check(self, *, whole: bool = False) -> None:
         """The provider saw the end in time, no connection is held, the usage was told once."""
-        loop = asyncio.get_running_loop()
-        left_at = loop.time()
         assert self.client.connections == (1 if whole else 0)
-        for record in self.sim.log[self.before :]:
-            while record.closed_by is None:
-                assert loop.time() < left_at + SEEN_WITHIN
-                await asyncio.sleep(0.001)
+        records = self.sim.log[self.before :]
+        await soon(lambda: all(record.closed_by for record in records), SEEN_WITHIN)
+        for record in records:
             assert record.closed_by == ("server" if record.finished else "client")
-        if self.sim.log[self.before :]:
+        if records:
             assert len(self.usages) == 1
         assert len(self.usages) <= 1
         await self.client.aclose()
@@ -187,9 +184,9 @@ async def test_cancelled_task_group(sim: Simulator) -> None:
         async with anyio.create_task_group() as group:
             for left in lefts:
                 group.start_soon(consume, left)
-            await anyio.sleep(0.1)
+            await until(lambda: len(sim.log) == 10 and all(record.events_sent for record in sim.log))
             raise ZeroDivisionError
-    await anyio.sleep(SEEN_WITHIN)
+    await soon(lambda: all(record.closed_by for record in sim.log), SEEN_WITHIN)
     for left in lefts:
         assert left.client.connections == 0
         assert len(left.usages) == 1

@@ -56,7 +56,7 @@ def run(snippet: str, sim: Simulator) -> str:
         env=clean_environment(**environment(sim)),
         capture_output=True,
         encoding="utf-8",
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

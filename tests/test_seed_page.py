@@ -148,7 +148,7 @@ def run(code: str, sim: Simulator) -> tuple[str, str]:
         env=clean_environment(**addresses),
         capture_output=True,
         encoding="utf-8",
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from blockbuster import blockbuster_ctx
 
 from asynccache.errors import ConfigurationError, InvalidRequestError, MissingCredentialsError
 from asynccache.providers.bedrock.credentials import (
@@ -25,6 +26,7 @@ from asynccache.providers.bedrock.credentials import (
     told_auth,
 )
 from asynccache.secret import Secret
+from tests.waiting import soon
 
 pytestmark = pytest.mark.anyio
 
@@ -277,56 +279,51 @@ async def test_one_caller_asks_for_all(aws_home: Path) -> None:
     assert len(set(found)) == 1
 
 
-async def lateness(done: anyio.Event) -> float:
-    """By how many seconds a task that wants its turn every 5 ms came late at most, until *done*."""
-    late = 0.0
+async def busiest(done: anyio.Event) -> float:
+    """The most seconds of processor time that the loop's thread used between two turns, 5 ms apart, until *done*."""
+    most = 0.0
     while not done.is_set():
-        before = time.perf_counter()
+        before = time.thread_time()
         await asyncio.sleep(0.005)
-        late = max(late, time.perf_counter() - before - 0.005)
-    return late
+        most = max(most, time.thread_time() - before)
+    return most
 
 
 async def test_a_slow_refresh_does_not_hold_the_loop(aws_home: Path) -> None:
-    """While keys are fetched for two seconds another task of the loop is not late by 20 ms more than without."""
+    """While keys are fetched for two seconds the loop's thread neither waits for them nor works 20 ms on them at once."""
     log = process_profile(aws_home, seconds=2, lifetime=3600)
-    chain = Chain("slow")
-    quiet, done = anyio.Event(), anyio.Event()
-    async with anyio.create_task_group() as group:
-        group.start_soon(_set_after, 1.0, quiet)
-        idle = await lateness(quiet)  # what this machine does to a loop that is left alone
-    late: list[float] = []
+    for tries in range(1, 4):  # a collection of the whole process's memory may fall into one of them
+        most: list[float] = []
+        done = anyio.Event()
 
-    async def other() -> None:
-        late.append(await lateness(done))
+        async def other(most: list[float], done: anyio.Event) -> None:
+            most.append(await busiest(done))
 
-    before = time.perf_counter()
-    async with anyio.create_task_group() as group:
-        group.start_soon(other)
-        await chain.keys()
-        done.set()
-    assert time.perf_counter() - before > 1.9
-    assert log.read_text() == "x"
-    assert late[0] < 0.020 + idle, f"late by {late[0] * 1000:.1f} ms, left alone by {idle * 1000:.1f} ms"
-
-
-async def _set_after(seconds: float, event: anyio.Event) -> None:
-    await anyio.sleep(seconds)
-    event.set()
+        before = time.perf_counter()
+        with blockbuster_ctx():  # to wait, by any call of the system, is an error
+            async with anyio.create_task_group() as group:
+                group.start_soon(other, most, done)
+                await Chain("slow").keys()
+                done.set()
+        assert time.perf_counter() - before > 1.9
+        assert log.read_text() == "x" * tries
+        if most[0] < 0.020:
+            break
+    assert most[0] < 0.020, f"busy for {most[0] * 1000:.1f} ms"
 
 
 async def test_old_keys_serve_while_new_ones_come(aws_home: Path) -> None:
     """In the last quarter of an hour one caller renews, the others go on with the old keys at once."""
-    process_profile(aws_home, seconds=0.3, lifetime=12 * 60)  # renewal is due, but not urgent
+    process_profile(aws_home, seconds=1.5, lifetime=12 * 60)  # renewal is due, but not urgent
     chain = Chain("slow")
     first = await chain.keys()
     chain._tried = -1e9  # the pause after a renewal is over
     async with anyio.create_task_group() as group:
         group.start_soon(chain.keys)
         await asyncio.sleep(0.05)
-        before = time.perf_counter()
-        assert await chain.keys() is first
-        assert time.perf_counter() - before < 0.1
+        other = asyncio.ensure_future(chain.keys())
+        await soon(other.done, within=0.1)
+        assert other.result() is first
     assert await chain.keys() != first
 
 
@@ -365,10 +362,11 @@ async def test_a_refresh_that_fails_is_typed(aws_home: Path) -> None:
 
 async def test_a_cancelled_caller_leaves_at_once(aws_home: Path) -> None:
     """A call that gives up does not wait for the chain; the next one still gets keys."""
-    process_profile(aws_home, seconds=0.5, lifetime=3600)
+    process_profile(aws_home, seconds=1.5, lifetime=3600)
     chain = Chain("slow")
-    before = time.perf_counter()
-    with anyio.move_on_after(0.05):
-        await chain.keys()
-    assert time.perf_counter() - before < 0.3
+    asked = asyncio.ensure_future(chain.keys())
+    await asyncio.sleep(0.05)
+    asked.cancel()
+    await soon(asked.done, within=0.25)
+    assert asked.cancelled()
     assert (await chain.keys()).token is not None

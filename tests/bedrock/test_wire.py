@@ -197,7 +197,7 @@ async def test_the_profiles_keys_and_region(aws: Aws, aws_home: Path) -> None:
 
 async def test_keys_that_take_longer_than_the_call_may(aws: Aws, aws_home: Path) -> None:
     """The time for the whole call holds for finding keys too; nothing is sent."""
-    process_profile(aws_home, seconds=2, lifetime=3600)
+    process_profile(aws_home, seconds=20, lifetime=3600)
     async with Client() as client:
         before = time.perf_counter()
         with pytest.raises(APITimeoutError, match="credentials") as late:
@@ -205,7 +205,7 @@ async def test_keys_that_take_longer_than_the_call_may(aws: Aws, aws_home: Path)
                 f"bedrock/{MODEL}", HI, aws_profile_name="slow", api_base=aws.base, timeout=0.3, max_retries=0
             )
     assert late.value.phase == "total"
-    assert time.perf_counter() - before < 1.5
+    assert time.perf_counter() - before < 15  # of 20
     assert aws.seen == []
 
 

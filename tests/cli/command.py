@@ -28,7 +28,7 @@ def run(*arguments: str, stdin: str = "", **extra: str) -> subprocess.CompletedP
         env=environment(**extra),
         capture_output=True,
         encoding="utf-8",
-        timeout=30,
+        timeout=120,
         check=False,
     )
 

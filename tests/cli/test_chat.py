@@ -17,7 +17,7 @@ MODEL = "anthropic/claude-sonnet-5-5"
 @pytest.fixture
 def slow_openai() -> Iterator[dict[str, str]]:
     """A simulated provider that takes seconds for an answer, as the environment of another process."""
-    with start("simulator", "--port", "0", "--rate", "20", "--answer-tokens", "200") as process:
+    with start("simulator", "--port", "0", "--rate", "20", "--answer-tokens", "2000") as process:
         exports: dict[str, str] = {}
         while len(exports) < 9 and process.stdout:
             line = process.stdout.readline()
@@ -27,7 +27,7 @@ def slow_openai() -> Iterator[dict[str, str]]:
                 exports[name] = value
         yield exports
         process.terminate()
-        process.communicate(timeout=5)
+        process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ def test_ctrl_c_stops_the_answer_only(slow_openai: dict[str, str]) -> None:
             process.stdin.flush()
             assert process.stdout.read(10)
             process.send_signal(signal.SIGINT)
-            while "(stopped)" not in process.stdout.readline():
-                pass
+            while "(stopped)" not in (line := process.stdout.readline()):
+                assert line, "it ended"
             process.stdin.write("/exit\n")
-            rest, errors = process.communicate(timeout=5)
+            rest, errors = process.communicate(timeout=60)
             assert (process.returncode, rest, errors) == (0, "", "")
         finally:
             process.kill()
@@ -120,6 +120,7 @@ def test_a_dialogue_in_a_terminal() -> None:
     """In a terminal it asks for each line, and Ctrl-C stops the answer but not the chat."""
     leader, follower = pty.openpty()
     own = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"  # so that Ctrl-C becomes a signal
+    own += "; import asynccache.cli.chat as chat; chat._RATE = 10.0"  # 5 seconds to stop it in
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", f"{own}; {START}", "chat", MODEL, "--simulate"],
         env=environment(TERM="xterm", NO_COLOR="1"),
@@ -146,7 +147,7 @@ def test_a_dialogue_in_a_terminal() -> None:
         os.write(leader, b"shorter\n")
         wait_for(" = read ")
         os.write(leader, b"/exit\n")
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=60) == 0
     finally:
         process.kill()
         os.close(leader)
@@ -159,6 +160,6 @@ def test_input_that_is_no_text() -> None:
         process.stdin.buffer.write(b"\xff\xfe\n")
         process.stdin.close()
         process.stdin = None
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.startswith("Error: the standard input is not utf-8 text")

@@ -125,17 +125,22 @@ def in_terminal(**extra: str) -> tuple[bytes, float]:
             break
         written += read
     os.close(leader)
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
     return written, time.perf_counter() - began
 
 
 def test_in_a_terminal() -> None:
-    """In a terminal the demo streams in colour, read green and written yellow, in a few seconds: 3 on an idle machine."""
-    written, seconds = in_terminal()
+    """In a terminal the demo streams in colour, read green and written yellow."""
+    written, _ = in_terminal()
     assert b"\x1b[32m" in written
     assert b"\x1b[33m" in written
     assert written.count(b" = read ") == 5
-    assert seconds < 15  # with every core busy
+
+
+@pytest.mark.slow  # it decides by a clock, which a busy machine spoils: pytest -m slow tests/cli
+def test_in_a_few_seconds() -> None:
+    """Nobody waits long for it: 3 seconds on an idle machine."""
+    assert min(in_terminal()[1] for _ in range(3)) < 6
 
 
 def test_no_color() -> None:

@@ -29,11 +29,11 @@ def test_serves_until_it_is_told_to_stop() -> None:
                     "content-type": "application/json",
                 },
             )
-            with urllib.request.urlopen(request, timeout=5) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 answer = json.load(response)
             assert answer["usage"]["completion_tokens"] == 3
             process.send_signal(signal.SIGTERM)
-            rest, errors = process.communicate(timeout=5)
+            rest, errors = process.communicate(timeout=60)
             assert (process.returncode, rest, errors) == (0, "", "")
         finally:
             process.kill()

@@ -38,7 +38,7 @@ class Answers:
 
     async def next(self, *, head: bool = False) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the next one; the body of an answer to HEAD is none."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             raw = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             status = int(raw.split()[1])
             pairs = [line.split(": ", 1) for line in raw.split("\r\n")[1:] if line]
@@ -61,7 +61,7 @@ class Answers:
 
     async def ended(self) -> bool:
         """Whether the other side hangs up now."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.reader.read() == b""
 
 

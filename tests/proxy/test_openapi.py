@@ -74,10 +74,10 @@ def proxy() -> Iterator[Proxy]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert began.wait(20)
+    assert began.wait(60)
     yield runs[0]
     loops[0].call_soon_threadsafe(ends.set)
-    thread.join(20)
+    thread.join(60)
 
 
 def with_known_model(case: Any) -> None:
@@ -90,7 +90,7 @@ def call(case: Any, proxy: Proxy, key: str) -> tuple[Any, list[Record]]:
     """The answer, checked, and what was asked upstream for it."""
     before = len(proxy.sim.log)
     response = case.call(
-        base_url=proxy.url, headers={"authorization": f"Bearer {key}", "x-api-key": key}, timeout=10
+        base_url=proxy.url, headers={"authorization": f"Bearer {key}", "x-api-key": key}, timeout=60
     )
     case.validate_response(response, checks=CHECKS)
     shown = f"{response.headers} {response.content.decode('utf-8', 'replace')}"

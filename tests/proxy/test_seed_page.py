@@ -89,7 +89,7 @@ def run(script: str, base: str) -> str:
         env=environment(),
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -149,7 +149,7 @@ def test_model_info_tab(sim: Simulator, tmp_path: Path) -> None:
     assert command is not None
     with running(tmp_path, "--config", str(file), **addresses(sim)) as proxy:
         arguments = ["curl", "-sS", "-L", "-X", "GET", proxy.url + command[2], "-H", command[3]]
-        done = subprocess.run(arguments, capture_output=True, check=True, timeout=20)
+        done = subprocess.run(arguments, capture_output=True, check=True, timeout=60)
     [row] = json.loads(done.stdout)["data"]
     assert row["model_name"] == "claude-3-5-sonnet-20240620"
     assert row["litellm_params"] == {"model": "anthropic/claude-3-5-sonnet-20240620"}
