@@ -23,7 +23,7 @@ from asynccache.errors import APIStatusError, BillingError
 from asynccache.usage.ledger_budget import BUDGET_TABLES, hold, picodollars, settle, span_of, standing
 from asynccache.usage.ledger_door import Door, Script, open_door
 from asynccache.usage.ledger_keys import KEY_TABLES, all_keys, keys_mark
-from asynccache.usage.ledger_writer import tell
+from asynccache.usage.ledger_waiting import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

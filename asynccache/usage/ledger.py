@@ -19,7 +19,8 @@ import anyio.to_thread
 
 from asynccache.errors import ConfigurationError
 from asynccache.usage.ledger_row import Labels, Row, opened_row, settled_row
-from asynccache.usage.ledger_writer import Counters, Writer, tell
+from asynccache.usage.ledger_waiting import tell
+from asynccache.usage.ledger_writer import Counters, Writer
 from asynccache.usage.recorder import record_usage
 
 if TYPE_CHECKING:

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import logging
+import math
 import os
 import threading
 import time
-from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, final
+from typing import TYPE_CHECKING, final
 
 import msgspec
 
 from asynccache.usage.ledger_store import RefusedRowError
+from asynccache.usage.ledger_waiting import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from asynccache.usage.ledger_row import Row
     from asynccache.usage.ledger_store import Store
 
-__all__ = ["Counters", "Writer", "tell"]
-
-_Waiter: TypeAlias = tuple[int, int, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
-"""Ticket, order of coming, and whom to tell."""
+__all__ = ["Counters", "Writer"]
 
 _logger = logging.getLogger("asynccache")
 
 _LARGEST_GROUP = 500  # rows in one transaction
 _LONGEST_GATHERING = 0.02  # seconds that a group under load may wait for more rows
+_LONGEST_ROUNDS = 0.002  # seconds that a busy event loop may add to a group before the writer is woken
+_LONGEST_SLEEP = 1.0  # seconds; an event loop that ended may owe its ring
 _FIRST_RETRY, _LONGEST_RETRY = 0.05, 5.0  # seconds between two tries at a database that fails
 _LOG_EVERY = 30.0  # seconds between two lines about the same trouble
 
@@ -82,9 +78,9 @@ class Writer:
         self._bell = threading.Lock()  # released to wake the writer
         self._bell.acquire()
         self._is_asleep = False
+        self._is_promised = False  # an event loop is going to ring
         self._queue: list[Row] = []
-        self._waiters: list[_Waiter] = []
-        self._order = itertools.count()
+        self._rooms: dict[asyncio.AbstractEventLoop, Room] = {}
         self._progress = time.monotonic()
         self._said = -_LOG_EVERY
         self._closing: float | None = None  # by when the last rows must be written
@@ -116,11 +112,31 @@ class Writer:
                     self._progress = time.monotonic()
                 ticket = self.last = self.last + 1
                 self._queue.append(row)
-                self._wake_writer()
+                if self._is_asleep and not self._is_promised:
+                    self._wake_soon()
                 return ticket
             self.lost += 1
         self._lament(row)
         return None
+
+    def _wake_soon(self) -> None:
+        """With the lock held; an event loop ends its round first, so that the threads do not fight over Python's lock."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._wake_writer()
+            return
+        self._is_promised = True
+        loop.call_soon(self._ring, loop, self.last, time.monotonic() + _LONGEST_ROUNDS)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop, last: int, until: float) -> None:
+        """Wake the writer, once a round of the loop has brought no row: what a busy one brings is one group."""
+        if self.last != last and time.monotonic() < until:
+            loop.call_soon(self._ring, loop, self.last, until)
+            return
+        with self._lock:
+            self._is_promised = False
+            self._wake_writer()
 
     def _wake_writer(self) -> None:
         """With the lock held; a writer at work looks by itself, and is spared the switch of threads."""
@@ -132,26 +148,29 @@ class Writer:
         """Whether that row is durable within *seconds*; a database that is failing is not waited for, unless *anyway*."""
         if self.durable >= ticket:
             return True
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while self.durable < ticket and (anyway or not self.failing) and loop.time() < until:
-            change = self._change(ticket, loop)
-            alarm = loop.call_at(until, _resolve, (change,))  # a cancel scope costs ten times as much
-            try:
-                await change
-            finally:
-                alarm.cancel()
+        room = self._room()
+        until = time.monotonic() + seconds
+        while self.durable < ticket and (anyway or not self.failing) and time.monotonic() < until:
+            change = room.enter(ticket, until)
+            if self.durable >= ticket or (self.failing and not anyway):  # since then, and nobody was told
+                break
+            await change
         return self.durable >= ticket
 
-    def _change(self, ticket: int, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        """Done when that row is durable, or the database fails."""
-        future: asyncio.Future[None] = loop.create_future()
-        with self._lock:
-            if self.durable < ticket:
-                heapq.heappush(self._waiters, (ticket, next(self._order), loop, future))
-                return future
-        future.set_result(None)
-        return future
+    def _room(self) -> Room:
+        """Where the waiters of the running event loop are."""
+        loop = asyncio.get_running_loop()
+        found = self._rooms.get(loop)
+        if found is None:
+            with self._lock:
+                others = {known: room for known, room in self._rooms.items() if not known.is_closed()}
+                found = others[loop] = Room(loop, self._served)
+                self._rooms = others  # a new one: the writer goes through the former
+        return found
+
+    def _served(self) -> float:
+        """The last ticket that nobody need wait for any more; a failing database lets everybody decide anew."""
+        return math.inf if self.failing else self.durable
 
     @property
     def lag(self) -> float:
@@ -191,11 +210,16 @@ class Writer:
         while True:
             with self._lock:
                 if self._queue or self._closing is not None:
+                    self._is_promised = False
                     rows = self._queue[:_LARGEST_GROUP]
                     del self._queue[:_LARGEST_GROUP]
                     return rows
                 self._is_asleep = True
-            self._bell.acquire()
+            if not self._bell.acquire(timeout=_LONGEST_SLEEP):
+                with self._lock:
+                    if not self._is_asleep:  # rung just now
+                        self._bell.acquire()
+                    self._is_asleep = False
 
     def _write(self, rows: list[Row]) -> None:
         """Returns when *rows* are durable, or when there is no hope for them."""
@@ -237,10 +261,11 @@ class Writer:
         with self._lock:
             self.durable += count
             self._progress = time.monotonic()
-            ready: list[_Waiter] = []
-            while self._waiters and self._waiters[0][0] <= self.durable:
-                ready.append(heapq.heappop(self._waiters))
-        _wake(ready)
+        self._call_rooms()
+
+    def _call_rooms(self) -> None:
+        for room in self._rooms.values():
+            room.call()
 
     def _gather(self, spent: float) -> None:
         """Under load, let a group grow for twice the work that the last one was: a third of a core at most."""
@@ -263,10 +288,9 @@ class Writer:
         with self._lock:
             self.failed += 1
             self.failing = again
-            if not again:
-                return
-            waiting, self._waiters = self._waiters, []
-        _wake(waiting)  # each decides whether to wait on
+        if not again:
+            return
+        self._call_rooms()  # each decides whether to wait on
         now = time.monotonic()
         if now - self._said >= _LOG_EVERY:
             self._said = now
@@ -283,25 +307,3 @@ class Writer:
             self._store.close()
         except Exception:
             _logger.exception("the ledger %s was not closed properly", self._store.address)
-
-
-def tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-    """Have *loop* call *callback*; if it is closed, nobody waits there any more."""
-    try:
-        loop.call_soon_threadsafe(callback)
-    except RuntimeError:
-        _logger.debug("an event loop that waited for the ledger is closed")
-
-
-def _wake(waiters: Iterable[_Waiter]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-    for _, _, loop, future in waiters:
-        by_loop.setdefault(loop, []).append(future)
-    for loop, futures in by_loop.items():
-        tell(loop, partial(_resolve, futures))
-
-
-def _resolve(futures: Iterable[asyncio.Future[None]]) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_result(None)
