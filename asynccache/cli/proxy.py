@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 
 import click
 
+from asynccache.cli.listening import PORT, cannot_listen
 from asynccache.cli.simulated import PROVIDERS
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ __all__ = ["command", "proxy"]
     "--config", "-c", "file", type=click.Path(path_type=Path, dir_okay=False), help="LiteLLM's config.yaml."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", "-p", default=4000, show_default=True, help="Where to listen; 0 takes any free port.")
+@click.option(
+    "--port", "-p", type=PORT, default=4000, show_default=True, help="Where to listen; 0 takes any free port."
+)
 @click.option("--check", is_flag=True, help="Read the configuration, say what it serves, and end.")
 def proxy(file: Path | None, host: str, port: int, *, check: bool) -> None:
     """Serve OpenAI's and Anthropic's formats for clients in any language, with real cost in every answer.
@@ -61,8 +64,7 @@ def _begin(running: _Running) -> None:
     try:
         asyncio.run(running.serve())
     except OSError as error:
-        msg = f"cannot listen on {running.host}:{running.port}: {error.strerror or error}; another --port may be free"
-        raise click.ClickException(msg) from None
+        raise cannot_listen(running.host, running.port, error) from None
 
 
 @final

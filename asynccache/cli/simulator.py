@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from asynccache.cli.listening import PORT, cannot_listen
 from asynccache.cli.simulated import exports
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ __all__ = ["simulator"]
 
 
 @click.command
-@click.option("--port", default=8099, show_default=True, help="Where to listen; 0 takes any free port.")
+@click.option(
+    "--port", type=PORT, default=8099, show_default=True, help="Where to listen; 0 takes any free port."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--rate",
@@ -44,8 +47,7 @@ def simulator(port: int, host: str, rate: float | None, latency: float, answer_t
     try:
         asyncio.run(_serve(port, host, settings))
     except OSError as error:
-        msg = f"cannot listen on {host}:{port}: {error.strerror or error}; another --port may be free"
-        raise click.ClickException(msg) from None
+        raise cannot_listen(host, port, error) from None
 
 
 async def _serve(port: int, host: str, settings: SimulatorSettings) -> None:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import socket
 import urllib.request
 
+import pytest
+
+from asynccache.cli.listening import cannot_listen
 from tests.cli.command import run, start
 
 
@@ -46,8 +51,30 @@ def test_a_port_that_is_taken() -> None:
         done = run("simulator", "--port", str(port))
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith(f"Error: cannot listen on 127.0.0.1:{port}: ")
-    assert done.stderr.count("\n") == 1
+    why = f"{os.strerror(errno.EADDRINUSE).lower()}; another --port may be free"
+    assert done.stderr == f"Error: cannot listen on 127.0.0.1:{port}: {why}\n"
+
+
+def test_why_it_cannot_listen() -> None:
+    """The system's word for it, once, with a remedy that fits."""
+    other = OSError(errno.EADDRNOTAVAIL, "error while attempting to bind on address ('203.0.113.1', 0)")
+    assert cannot_listen("203.0.113.1", 0, other).message == (
+        f"cannot listen on 203.0.113.1:0: {os.strerror(errno.EADDRNOTAVAIL).lower()}"
+        "; --host is an address of this machine's"
+    )
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    assert cannot_listen("nobody", 1, unknown).message == (
+        "cannot listen on nobody:1: name or service not known"
+    )
+
+
+@pytest.mark.parametrize("command", ["simulator", "proxy"])
+def test_a_port_that_is_none(command: str) -> None:
+    """It is wrong usage, and no traceback."""
+    done = run(command, "--port", "99999")
+    assert done.returncode == 2
+    assert "99999 is not in the range 0<=x<=65535" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_rate_of_nothing() -> None:
