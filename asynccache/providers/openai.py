@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from asynccache.request import Mark, Path, Request
     from asynccache.stream import Head, Machine
 
-__all__ = ["ChatProfile", "OpenAIChat", "provider"]
+__all__ = ["ChatProfile", "OpenAIChat", "chat_tool", "provider", "write_tool_choice"]
 
 # What POST /chat/completions takes; openai-python 3.54.0, types/chat/completion_create_params.py.
 _PARAMS = frozenset(
@@ -175,10 +175,9 @@ class OpenAIChat(msgspec.Struct, frozen=True):
         """*request* as a POST to ``/chat/completions``, without its key."""
         body: dict[str, Any] = {"model": request.model_id, "messages": self._messages(request)}
         if request.tools is not None:
-            body["tools"] = [_tool(tool) for tool in request.tools]
+            body["tools"] = [chat_tool(tool) for tool in request.tools]
         body.update(request.params)
-        if is_object(body.get("tool_choice")):
-            body["tool_choice"] = _tool_choice(body["tool_choice"])
+        write_tool_choice(body)
         if request.stream:
             body["stream"] = True
             body["stream_options"] = {**(request.params.get("stream_options") or {}), "include_usage": True}
@@ -267,12 +266,11 @@ def _write_mark(messages: list[Any], mark: Mark) -> None:
     messages[path[1]] = {**message, "content": parts}
 
 
-def _tool(tool: Any) -> Any:
+def chat_tool(tool: Any) -> Any:
     """A tool in Anthropic's spelling as a function; any other as it is."""
     if is_object(tool) and "input_schema" in tool and "function" not in tool:
         function: dict[str, Any] = {"name": tool.get("name"), "parameters": tool["input_schema"]}
-        if "description" in tool:
-            function["description"] = tool["description"]
+        function.update({name: tool[name] for name in ("description", "strict") if name in tool})
         return {"type": "function", "function": function}
     return tool
 
@@ -280,12 +278,18 @@ def _tool(tool: Any) -> Any:
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
-def _tool_choice(choice: Mapping[str, Any]) -> Any:
-    """A choice of a tool in Anthropic's spelling as OpenAI's; any other as it is."""
+def write_tool_choice(body: dict[str, Any]) -> None:
+    """Change a choice of a tool in Anthropic's spelling to OpenAI's; leave any other as it is."""
+    choice = body.get("tool_choice")
+    if not is_object(choice):
+        return
     kind = choice.get("type")
+    if choice.get("disable_parallel_tool_use") and body.get("tools"):
+        body.setdefault("parallel_tool_calls", False)
     if kind == "tool":
-        return {"type": "function", "function": {"name": choice.get("name")}}
-    return _CHOICES.get(kind, choice) if isinstance(kind, str) else choice
+        body["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
+    elif isinstance(kind, str) and kind in _CHOICES:
+        body["tool_choice"] = _CHOICES[kind]
 
 
 def _openai_rules(request: Request, profile: ChatProfile) -> CacheRules:

@@ -222,6 +222,11 @@ def _assistant(message: Mapping[str, Any], position: int, marks: Marks) -> list[
     blocks = _parts(message, position, marks)
     if not blocks and message.get("refusal"):
         blocks.append({"type": "text", "text": message["refusal"]})
+    if not blocks and message.get("audio"):
+        msg = (
+            f"messages[{position}].audio has no place in Anthropic's format; write its transcript as content"
+        )
+        raise InvalidRequestError(msg)
     thinking = message.get("thinking_blocks")
     if is_array(thinking) and not any(block.get("type") in _THINKING for block in blocks):
         blocks = [*thinking, *blocks]

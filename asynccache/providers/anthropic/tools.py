@@ -29,9 +29,19 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode  # that it is one 
 
 
 def tool_definition(tool: Mapping[str, Any]) -> Block:
-    """*tool* as Anthropic defines it; one in its own spelling as it is."""
+    """*tool* as Anthropic defines it; one in its own spelling as it is.
+
+    Raises:
+        InvalidRequestError: a custom tool of OpenAI's, which answers in free text.
+    """
     function = tool.get("function")
     if not is_object(function):
+        if is_object(custom := tool.get("custom")):
+            msg = (
+                f"the tool {custom.get('name')!r} is of type 'custom', which only OpenAI has; "
+                "make it a function with one string parameter"
+            )
+            raise InvalidRequestError(msg)
         return tool
     schema = function.get("parameters")
     if not (is_object(schema) and schema.get("type") == "object"):

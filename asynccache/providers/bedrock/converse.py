@@ -54,6 +54,10 @@ def conversation(request: Request, model: BedrockModel) -> tuple[list[Block], li
     )
     for index, message in enumerate(request.messages):
         built.add(message, ("messages", index))
+    if not built.messages and "promptVariables" not in request.params:
+        raise InvalidRequestError(
+            "messages holds nothing but system messages or blank ones; Bedrock wants a user message"
+        )
     return built.system, built.messages
 
 
@@ -104,8 +108,12 @@ class _Conversation:
             self._append("user", blocks)
         elif role == "assistant":
             self._append("assistant", self._assistant(message, path))
-        elif role in {"tool", "function"}:
+        elif role == "tool":
             self._append("user", self._tool_result(message, path))
+        elif role == "function":
+            raise InvalidRequestError(
+                f"{path_text(path)}.role='function' has no place in Converse; use 'tool' with a tool_call_id"
+            )
         else:
             raise InvalidRequestError(
                 f"{path_text(path)}.role is {role!r}; it is one of system, developer, user, assistant, tool"
@@ -143,7 +151,17 @@ class _Conversation:
             blocks = self._without_thoughts([block for block in own if _may_return(block)])
             _place(blocks, self._marks.within(path))
             return blocks
+        if message.get("function_call"):
+            raise InvalidRequestError(
+                f"{path_text(path)}.function_call has no place in Converse; use tool_calls"
+            )
         said = self._said(message, path)
+        if not said and message.get("refusal"):
+            said = [{"text": message["refusal"]}]
+        if not said and message.get("audio") and not message.get("tool_calls"):
+            raise InvalidRequestError(
+                f"{path_text(path)}.audio has no place in Converse; write its transcript as content"
+            )
         blocks = self._without_thoughts(reasoning_blocks(message) + said)
         for number, call in enumerate(message.get("tool_calls") or ()):
             where = (*path, "tool_calls", number)

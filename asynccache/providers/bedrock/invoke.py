@@ -16,6 +16,7 @@ from asynccache.providers.anthropic.params import betas
 from asynccache.providers.anthropic.params import check_params as claude_params
 from asynccache.providers.bedrock.params import check_params, converse_body
 from asynccache.providers.bedrock.prompts import PROMPTS, cohere_chat, turn_of
+from asynccache.providers.openai import chat_tool, write_tool_choice
 from asynccache.shapes import is_array, is_object
 
 if TYPE_CHECKING:
@@ -227,8 +228,9 @@ def _chat(request: Request, model: BedrockModel) -> Block:
     ]
     body: Block = {"model": model.id, "messages": messages}
     if request.tools:
-        body["tools"] = list(request.tools)
+        body["tools"] = [chat_tool(tool) for tool in request.tools]
     body.update({name: value for name, value in request.params.items() if name != "stream_options"})
+    write_tool_choice(body)
     body.update(request.extra_body)
     return body
 

@@ -170,6 +170,11 @@ def _inference(params: Any) -> Block:
     inference: Block = {
         field: params[name] for name, field in _INFERENCE.items() if params.get(name) is not None
     }
+    most = inference.get("maxTokens", 1)
+    if type(most) is not int or most < 1:
+        raise InvalidRequestError(
+            f"max_tokens={most!r} is not a whole number of tokens from 1 up", provider="bedrock"
+        )
     stop = params.get("stop")
     if stop:
         inference["stopSequences"] = list(stop) if is_array(stop) else [stop]
@@ -212,9 +217,13 @@ def _model_fields(request: Request, model: BedrockModel, *, has_tools: bool) -> 
     say_effort = _effort_of(model)
     if params.get("reasoning_effort") is not None and say_effort is not None:
         fields |= say_effort(request, model)
-    if has_tools and model.is_claude and params.get("parallel_tool_calls") is False:
+    choice = params.get("tool_choice")
+    alone = params.get("parallel_tool_calls") is False or (
+        is_object(choice) and bool(choice.get("disable_parallel_tool_use"))
+    )
+    if has_tools and model.is_claude and alone:
         fields["tool_choice"] = {
-            **_claude_choice(params.get("tool_choice")),
+            **_claude_choice(choice),
             "disable_parallel_tool_use": True,
         }
     known = _OWN_FIELDS | _ELSEWHERE | _INFERENCE.keys() | _NOT_HERE.keys()
@@ -235,6 +244,8 @@ def _claude_choice(choice: Any) -> Block:
     function = choice.get("function") if is_object(choice) else None
     if is_object(function):
         return {"type": "tool", "name": function.get("name")}
+    if is_object(choice) and choice.get("type") in {"any", "tool"}:
+        return {name: value for name, value in choice.items() if name in {"type", "name"}}
     return {"type": "auto"}
 
 
