@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from asynccache.events import Recorder
 
-__all__ = ["build_request", "full_model", "read_timeout"]
+__all__ = ["build_request", "full_model", "read_count", "read_timeout"]
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _SECRET_OPTIONS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
@@ -66,7 +66,7 @@ def build_request(
         extra_body={} if body is None else _mapping("extra_body", body),
         timeout=limits,
         deadline=None if limits.total is None else time.monotonic() + limits.total,
-        max_retries=max_retries if retries is None else _count("max_retries", retries),
+        max_retries=max_retries if retries is None else read_count("max_retries", retries),
         recorders=recorders,
         call_id=call_id,
     )
@@ -179,7 +179,12 @@ def _string(name: str, value: Any) -> str:
     raise InvalidRequestError(msg)
 
 
-def _count(name: str, value: Any) -> int:
+def read_count(name: str, value: Any) -> int:
+    """*value* itself.
+
+    Raises:
+        InvalidRequestError: it is no whole number from 0 up.
+    """
     if type(value) is int and value >= 0:
         return value
     msg = f"{name}={_shown(value)} is not a whole number from 0 up"

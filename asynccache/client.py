@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, final, overload
 
 from asynccache.aggregate import aggregate
-from asynccache.arguments import build_request, read_timeout
+from asynccache.arguments import build_request, read_count, read_timeout
 from asynccache.cache_control import translate_cache_control
 from asynccache.completion_stream import CompletionStream, LastUsage, collect, describe
 from asynccache.errors import AsyncCacheError
@@ -90,7 +90,7 @@ class Client:
         self.pipeline: Pipeline = Pipeline(chain, self._transport)
         self._recorders = (*recorders, *(() if on_usage is None else (OnUsage(on_usage),)))
         self._timeout = read_timeout(timeout, Timeout())
-        self._max_retries = max_retries
+        self._max_retries = read_count("max_retries", max_retries)
 
     @overload
     async def acompletion(

@@ -17,7 +17,16 @@ import msgspec
 import pytest
 
 import asynccache
-from asynccache import Client, Stream, Usage, WrongEventLoopError, acompletion, completion, default_stages
+from asynccache import (
+    Client,
+    InvalidRequestError,
+    Stream,
+    Usage,
+    WrongEventLoopError,
+    acompletion,
+    completion,
+    default_stages,
+)
 from asynccache.events import Event, Finished, Started, TextDelta
 from asynccache.simulator import Simulator
 from asynccache.testing import environment, simulator
@@ -297,6 +306,21 @@ def test_synchronous_in_threads_beside_a_loop(environ: None) -> None:
         assert all(reply.choices[0].message.content for reply in replies)
 
     asyncio.run(both())
+
+
+@pytest.mark.parametrize("retries", ["2", -1, 1.5, True, None])
+def test_a_client_takes_no_bad_setting(retries: Any) -> None:
+    """What cannot be counted is refused where it stands, and not by the first call that fails."""
+    with pytest.raises(InvalidRequestError, match=r"max_retries=.* is not a whole number"):
+        Client(max_retries=retries)
+
+
+def test_a_name_that_is_not_there() -> None:
+    """Python is told enough to propose the nearest."""
+    with pytest.raises(AttributeError, match="no attribute 'acompletions'") as caught:
+        asynccache.acompletions  # noqa: B018 - what is tested
+    assert (caught.value.name, caught.value.obj) == ("acompletions", asynccache)
+    assert "acompletion" in dir(asynccache)
 
 
 def test_without_a_loop_of_asyncios() -> None:
