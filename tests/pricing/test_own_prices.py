@@ -215,10 +215,10 @@ def test_a_bare_name_stays_its_vendors() -> None:
 def test_a_large_file_is_read_at_once() -> None:
     """Five thousand rows take well under a second."""
     rows = {f"acme/model-{number}": {"input": 1, "output": 1} for number in range(5000)}
-    began = time.perf_counter()
+    worked = time.thread_time()
     book = price_book(rows)
     assert price_usage(used(1_000_000), provider="acme", model="model-4999", prices=book).total == 1
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - worked < 2
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ async def test_a_whole_answer_has_its_time(where: str) -> None:
     """A provider that says nothing is given up after `timeout`, of the row or of all: both SDKs' own timeout error."""
     async with upstream() as up:
         up.answer(WHOLE)
-        up.hang = 5
+        up.hang = 60
         text = up.config(more="    timeout: 0.3\n") if where == "row" else up.config() + where + "\n"
         async with serving(None, text, settings=ONCE) as proxy, ai(proxy) as client, claude(proxy) as other:
             began = time.monotonic()
@@ -38,7 +38,7 @@ async def test_a_whole_answer_has_its_time(where: str) -> None:
                 await other.messages.create(model="m", messages=HELLO, max_tokens=5)
             took = time.monotonic() - began
     assert (caught.value.status_code, also.value.status_code) == (504, 504)
-    assert 0.6 <= took < 5
+    assert 0.6 <= took < 50  # of twice 60
 
 
 async def test_a_stream_may_take_longer_than_its_timeout() -> None:
@@ -46,16 +46,16 @@ async def test_a_stream_may_take_longer_than_its_timeout() -> None:
     pieces = [FIRST, *(CHUNK % b"word " for _ in range(10)), FINISH, USAGE, DONE]
     async with upstream() as up:
         up.answer(*pieces, media=SSE)
-        up.pause = 0.15
+        up.pause = 0.2
         async with (
-            serving(None, up.config(more="    timeout: 1.2\n"), settings=ONCE) as proxy,
+            serving(None, up.config(more="    timeout: 2.0\n"), settings=ONCE) as proxy,
             ai(proxy) as client,
         ):
             began = time.monotonic()
             stream = await client.chat.completions.create(model="m", messages=HELLO, stream=True)
             text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
     assert text == "word " * 10
-    assert time.monotonic() - began > 1.2
+    assert time.monotonic() - began > 2.0
 
 
 async def test_a_stream_that_stops_is_given_up() -> None:
@@ -69,7 +69,7 @@ async def test_a_stream_that_stops_is_given_up() -> None:
             with pytest.raises(openai.APIError):
                 async for _ in await client.chat.completions.create(model="m", messages=HELLO, stream=True):
                     pass
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25  # of 30
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -78,7 +78,7 @@ async def test_another_one_is_asked_in_time(stream: bool, sim: Simulator) -> Non
     rows = """
 model_list:
 - model_name: slow
-  litellm_params: {model: simulator/openai/gpt-4o, timeout: 0.3, extra_headers: {x-simulator: '{"latency":5}'}}
+  litellm_params: {model: simulator/openai/gpt-4o, timeout: 0.3, extra_headers: {x-simulator: '{"latency":60}'}}
 - {model_name: quick, litellm_params: {model: simulator/anthropic/claude-sonnet-4-6}}
 litellm_settings: {fallbacks: [{slow: [quick]}], num_retries: 0}
 """
@@ -90,4 +90,4 @@ litellm_settings: {fallbacks: [{slow: [quick]}], num_retries: 0}
         else:
             models = {(await client.chat.completions.create(model="slow", messages=HELLO)).model}
     assert models == {"claude-sonnet-4-6"}
-    assert time.monotonic() - began < 4.5
+    assert time.monotonic() - began < 50  # of 60

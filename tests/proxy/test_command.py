@@ -12,8 +12,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from asynccache.usage.ledger_report import read_rows
 from tests.proxy.process import run, running
+from tests.waiting import PATIENCE
 
 STRONG = "f2b7c1d09e8a4b6532c1a0fedcba98765432100123456789"
 CONFIG = """
@@ -27,7 +30,9 @@ def ask(url: str, path: str, body: Any = None, key: str | None = None) -> tuple[
     data = None if body is None else json.dumps(body).encode()
     headers = {"content-type": "application/json", **({} if key is None else {"x-api-key": key})}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url + path, data, headers), timeout=20) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(url + path, data, headers), timeout=2 * PATIENCE
+        ) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -85,19 +90,27 @@ def test_a_port_that_is_taken() -> None:
 
 
 def test_without_a_file(tmp_path: Path) -> None:
-    """It is ready within a second or so, answers by simulated models, and ends with 0 on SIGTERM."""
-    began = time.monotonic()
+    """It answers by simulated models, and ends with 0 on SIGTERM."""
     with running(tmp_path) as proxy:
-        took = time.monotonic() - began
         for model in ("simulator/openai/gpt-4o", "simulator/anthropic/claude-sonnet-4-5"):
             status, body = ask(proxy.url, "/v1/chat/completions", hello(model))
             assert status == 200
             assert json.loads(body)["usage"]["cost"] > 0
         assert ask(proxy.url, "/v1/chat/completions", hello("openai/gpt-4o"))[0] == 404
         proxy.process.send_signal(signal.SIGTERM)
-        assert proxy.process.wait(10) == 0
+        assert proxy.process.wait(PATIENCE) == 0
         assert "Traceback" not in proxy.said
-    assert took < 3  # on an idle machine 0.6; the machine of the tests may be busy
+
+
+@pytest.mark.slow  # it decides by a clock, which a busy machine spoils: pytest -m slow tests/proxy
+def test_it_is_ready_soon(tmp_path: Path) -> None:
+    """Within a second or so: on an idle machine 0.6."""
+    took: list[float] = []
+    for _ in range(3):
+        began = time.monotonic()
+        with running(tmp_path):
+            took.append(time.monotonic() - began)
+    assert min(took) < 1.5
 
 
 def test_example_keys_are_allowed_on_loopback_with_a_warning(tmp_path: Path) -> None:
@@ -132,25 +145,31 @@ def test_sigterm_with_fifty_open_streams(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.db"
     rows = "".join(
         f"- model_name: m{number}\n  litellm_params:\n    model: simulator/{model}\n"
-        "    extra_headers: {x-simulator: '{\"rate\":60}'}\n"
+        "    extra_headers: {x-simulator: '{\"rate\":30}'}\n"
         for number, model in enumerate(("openai/gpt-4o", "anthropic/claude-sonnet-4-5"))
     )
     file.write_text(f"model_list:\n{rows}asynccache_settings: {{ledger: {ledger}}}\n")
     answers: list[bytes] = []
     with running(tmp_path, "--config", str(file), ASYNCCACHE_MASTER_KEY=STRONG) as proxy:
+        begun = threading.Semaphore(0)
 
         def one(number: int) -> None:
             body = hello(f"m{number % 2}", stream=True, max_tokens=40)
-            answers.append(ask(proxy.url, "/v1/chat/completions", body, key=STRONG)[1])
+            asked = urllib.request.Request(
+                proxy.url + "/v1/chat/completions", json.dumps(body).encode(), {"x-api-key": STRONG}
+            )
+            with urllib.request.urlopen(asked, timeout=2 * PATIENCE) as answer:
+                begun.release()
+                answers.append(answer.read())
 
         threads = [threading.Thread(target=one, args=(number,)) for number in range(50)]
         for thread in threads:
             thread.start()
-        time.sleep(0.5)
+        assert all(begun.acquire(timeout=PATIENCE) for _ in threads)
         proxy.process.send_signal(signal.SIGTERM)
         for thread in threads:
-            thread.join(20)
-        assert proxy.process.wait(10) == 0
+            thread.join(2 * PATIENCE)
+        assert proxy.process.wait(PATIENCE) == 0
         assert "Traceback" not in proxy.said
     assert [answer.endswith(b"data: [DONE]\n\n") for answer in answers] == [True] * 50
     kept = read_rows(str(ledger))

@@ -120,7 +120,7 @@ async def _failures(sim: Simulator, proxy: Server, path: str, odds: tuple[Any, .
                         yield model, place, odd, told
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", BODIES)
 async def test_odd_members(path: str) -> None:
     """An object, a list or a number in the place of whatever a body holds is answered by no failure of the proxy's."""

@@ -14,6 +14,7 @@ import pytest
 from asynccache.proxy.routes import ROUTES
 from asynccache.proxy.server import Server
 from asynccache.simulator import Simulator
+from tests.waiting import PATIENCE
 
 from .serving import KEY, MODELS, serving, url
 from .test_passing import post
@@ -127,10 +128,10 @@ REFUSED = {
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
 async def test_bodies_that_are_refused(name: str, path: str, proxy: Server, sim: Simulator) -> None:
     """What two readers could read differently is a 400, quickly, and reaches nobody."""
-    began = time.monotonic()
+    worked = time.thread_time()
     status, body, _ = await post(proxy, path, REFUSED[name])
     assert status == 400
-    assert time.monotonic() - began < 0.5
+    assert time.thread_time() - worked < 0.5  # the caller's work and the proxy's, however busy the machine is
     assert orjson.loads(body)["error"]["message"]
     assert sim.log == []
 
@@ -183,7 +184,7 @@ async def test_64_megabytes(proxy: Server, sim: Simulator) -> None:
         proxy, HEAD + b"Content-Length: %d\r\n\r\n" % (64 << 20), *([b" " * (1 << 20)] * 64)
     )
     assert answer.startswith(b"HTTP/1.1 413 ")
-    assert took < 5
+    assert took < PATIENCE
     assert b'"request_too_large"' in answer
 
     async def endless() -> Any:
@@ -210,7 +211,9 @@ async def test_gzip_bomb(proxy: Server) -> None:
     assert status == 413
 
 
-async def raw(server: Server, *pieces: bytes, pause: float = 0.0, wait: float = 5.0) -> tuple[bytes, float]:
+async def raw(
+    server: Server, *pieces: bytes, pause: float = 0.0, wait: float = PATIENCE
+) -> tuple[bytes, float]:
     """Send bytes over a socket of one's own; what came back until the other side closed, and how long it took."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     began = time.monotonic()
@@ -263,6 +266,8 @@ async def test_smuggling(name: str, proxy: Server, sim: Simulator, caplog: pytes
 
 
 QUICK = "{header_seconds: 0.3, idle_seconds: 0.5}"
+SOON = 8.0
+"""Seconds: less than what the proxy's settings are where nothing sets them, more than a busy machine adds."""
 
 
 async def test_slow_heads_and_idle_connections_are_closed(sim: Simulator) -> None:
@@ -274,13 +279,13 @@ async def test_slow_heads_and_idle_connections_are_closed(sim: Simulator) -> Non
         drip, slow = await raw(proxy, *(bytes([byte]) for byte in ok), pause=0.05)
         answered, idle = await raw(proxy, ok)
         again, second_half = await raw(proxy, ok, HEAD[:30], pause=0.05)
-    assert nothing < 1.5
-    assert half < 1.5
-    assert (drip, slow < 3) == (b"", True)
+    assert nothing < SOON
+    assert half < SOON
+    assert (drip, slow < SOON) == (b"", True)
     assert answered.startswith(b"HTTP/1.1 200 OK")
-    assert idle < 1.5
+    assert idle < SOON
     assert again.count(b"HTTP/1.1 200 OK") == 1
-    assert second_half < 1.5
+    assert second_half < SOON
 
 
 async def test_slow_bodies_are_refused(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +294,7 @@ async def test_slow_bodies_are_refused(sim: Simulator, monkeypatch: pytest.Monke
     async with serving(sim) as proxy:
         answer, took = await raw(proxy, HEAD + b"Content-Length: 1000\r\n\r\n", *([b"x"] * 20), pause=0.05)
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert took < 3
+    assert took < PATIENCE
     assert sim.log == []
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.waiting import PATIENCE
+
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
     None,
@@ -55,7 +57,7 @@ class Tab:
         await self._socket.send_json(
             {"id": number, "method": method, "params": params, "sessionId": self._session}
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(2 * PATIENCE):
             return await future
 
     async def _read(self) -> None:
@@ -91,13 +93,29 @@ class Tab:
         """Do *step*, and wait until the page that it leads to is there."""
         self._loaded.clear()
         await step
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(2 * PATIENCE):
             await self._loaded.wait()
 
     async def evaluate(self, expression: str) -> Any:
         answer = await self.send("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    async def comes_to(self, expression: str, value: Any) -> None:
+        """Wait until *expression* has *value*; while the page goes from one state to the next it may have none."""
+        async with asyncio.timeout(2 * PATIENCE):
+            while True:
+                answer = await self._try("Runtime.evaluate", expression=expression, returnByValue=True)
+                if answer.get("result", {}).get("value") == value:
+                    return
+                await asyncio.sleep(0.05)
+
+    async def _try(self, method: str, **params: Any) -> Any:
+        """As `send`; nothing where the page was just leaving."""
+        try:
+            return await self.send(method, **params)
+        except AssertionError:
+            return {}
 
     async def click(self, selector: str) -> None:
         """Follow a link as a person does."""
@@ -110,7 +128,7 @@ class Tab:
             await self.send(
                 "Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1
             )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(2 * PATIENCE):
             await self._loaded.wait()
 
     async def look(self, *, width: int, height: int, dark: bool) -> None:
@@ -151,7 +169,7 @@ async def browser() -> AsyncIterator[Tab]:
     )
     try:
         assert process.stderr is not None
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(3 * PATIENCE):
             while b"DevTools listening on " not in (line := await process.stderr.readline()):
                 assert line, "chromium ended at once"
         address = line.decode().partition("listening on ")[2].strip()
@@ -173,7 +191,7 @@ async def browser() -> AsyncIterator[Tab]:
 async def _attach(socket: aiohttp.ClientWebSocketResponse) -> str:
     async def ask(number: int, method: str, **params: Any) -> Any:
         await socket.send_json({"id": number, "method": method, "params": params})
-        while (told := await socket.receive_json(timeout=20)).get("id") != number:
+        while (told := await socket.receive_json(timeout=2 * PATIENCE)).get("id") != number:
             pass
         return told["result"]
 

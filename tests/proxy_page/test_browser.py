@@ -21,11 +21,12 @@ from tests.proxy.serving import KEY, serving, url
 from tests.proxy_page.browser import Tab, browser, requires_chromium
 from tests.proxy_page.test_access import HOSTILE, hostile_config
 from tests.proxy_page.traffic import TARGETS, Traffic, config
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.anyio,
     requires_chromium,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(300),
     pytest.mark.xdist_group("chromium"),
 ]
 
@@ -103,8 +104,9 @@ async def talking(server: Server, many: int) -> AsyncIterator[None]:
         yield
 
 
-async def test_empty_and_busy() -> None:
+async def test_empty_and_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a link that works once; empty, and after a day of calls while three streams are in progress."""
+    monkeypatch.setattr("asynccache.proxy.page.REFRESH_SECONDS", 1000)  # not under the hand of this test
     async with (
         Simulator() as sim,
         serving(sim, config(), settings=f"{{keys: [{KEYS}]}}") as server,
@@ -141,18 +143,17 @@ async def test_it_draws_itself_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asynccache.proxy.page.REFRESH_SECONDS", 1)
     async with Simulator() as sim, serving(sim, config()) as server, browser() as tab:
         await tab.open(url(server, f"/ui?once={server.served.activity.passes.link()}"))
-        history = await tab.evaluate("history.length")
-        assert await tab.evaluate("document.querySelector('#requests data').value") == "0"
+        await tab.comes_to("document.querySelector('#requests data')?.value", "0")
+        await tab.comes_to("history.length", 2)  # the empty tab, and the page
         await Traffic(server, ["gpt"], 1).run(2, leaves=False, faults=0)
-        async with asyncio.timeout(10):
-            while await tab.evaluate("document.querySelector('#requests data')?.value") != "2":
-                await asyncio.sleep(0.1)
-        assert await tab.evaluate("history.length") == history
+        await tab.comes_to("document.querySelector('#requests data')?.value", "2")
+        await tab.comes_to("history.length", 2)
         assert tab.complaints == []
 
 
-async def test_hostile_names_do_nothing() -> None:
+async def test_hostile_names_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Markup in a model's name stays a word: no element, no request, no dialog, no way out of the layout."""
+    monkeypatch.setattr("asynccache.proxy.page.REFRESH_SECONDS", 1000)  # not under the hand of this test
     async with Simulator() as sim, serving(sim, hostile_config()) as server, browser() as tab:
         async with aiohttp.ClientSession(headers=MASTER) as session:
             for name in HOSTILE:
@@ -176,6 +177,6 @@ async def test_no_page_may_frame_it() -> None:
     async with Simulator() as sim, serving(sim, config(), key=False) as server, browser() as tab:
         await tab.open(url(server, "/healthz"))
         await tab.evaluate(f"document.body.innerHTML = '<iframe src=\"{url(server, '/ui')}\"></iframe>'")
-        async with asyncio.timeout(10):
-            while not any("frame-ancestors" in one or "X-Frame-Options" in one for one in tab.complaints):
-                await asyncio.sleep(0.05)
+        await until(
+            lambda: any("frame-ancestors" in one or "X-Frame-Options" in one for one in tab.complaints)
+        )

@@ -8,7 +8,7 @@ import logging
 import re
 import signal
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +185,10 @@ def of_process(number: int) -> tuple[list[bytes], str]:
     folder = Path(f"/proc/{number}")
     if not folder.exists():
         pytest.skip("there is no /proc here")
-    lines = [path.read_bytes() for path in (folder / "cmdline", *folder.glob("task/*/cmdline"))]
+    lines = [(folder / "cmdline").read_bytes()]
+    for path in folder.glob("task/*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended since the listing
+            lines.append(path.read_bytes())
     return lines, (folder / "limits").read_text()
 
 
@@ -205,7 +208,7 @@ async def test_a_process_and_its_command_line(tmp_path: Path) -> None:
                 assert provider.heads
             lines, limits = of_process(proxy.process.pid)
             proxy.process.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(proxy.process.wait, 10) == 0
+            assert await asyncio.to_thread(proxy.process.wait, 60) == 0
     assert (
         "/ui/link with the master key gives a link" in proxy.said
     )  # a log is told how, and gets no link itself

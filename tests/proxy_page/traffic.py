@@ -119,7 +119,7 @@ def config(*more: str) -> str:
     rows = [_row(name, target) for name, target in TARGETS.items()]
     for name, target in TARGETS.items():
         rows += [_row(f"{name}-{fault}", target, scenario) for scenario, fault in NAMES.items()]
-    rows.append(_row("gpt-slow", TARGETS["gpt"], json.dumps({"rate": 100, "answer_tokens": 200})))
+    rows.append(_row("gpt-slow", TARGETS["gpt"], json.dumps({"rate": 10, "answer_tokens": 2000})))
     return "model_list:\n" + "\n".join([*rows, *more])
 
 

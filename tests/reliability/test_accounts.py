@@ -26,7 +26,7 @@ async def rows_are_attempts(calls: int, path: Path) -> None:
     assert told["rows"] >= told["attempts on the wire"] > calls * 0.95
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_six_hundred_calls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """600 calls over five wires, 10 % faults, 10 % cancelled, a ledger: no row is missing, none is double."""
     await rows_are_attempts(600, tmp_path / "ledger.db")

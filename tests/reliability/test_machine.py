@@ -203,7 +203,7 @@ class Calls(RuleBasedStateMachine):
         self.loop.close()
 
 
-TestCalls = pytest.mark.timeout(180)(Calls.TestCase)
+TestCalls = pytest.mark.timeout(300)(Calls.TestCase)
 TestCalls.settings = settings(
     max_examples=300 if LONG else 12,
     stateful_step_count=50 if LONG else 25,

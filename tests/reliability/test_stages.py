@@ -59,7 +59,7 @@ class Stage:
             raise BrokenError
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     wire=st.sampled_from(sorted(WIRES)), stream=st.booleans(), place=st.integers(0, 6), at=st.integers(0, 12),

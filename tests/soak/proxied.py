@@ -85,7 +85,7 @@ def proxied(url: str, folder: Path) -> Iterator[Proxied]:
             command, env=environment(), stdout=subprocess.DEVNULL, stderr=errors, text=True
         )
     try:
-        for _ in range(3000):
+        for _ in range(9000):
             if found := re.search(r"(?<=listening on )http://\S+", log.read_text()):
                 break
             assert process.poll() is None, log.read_text()

@@ -21,7 +21,7 @@ def check(measured: dict[str, Any], streams: int, errors: set[str]) -> None:
     assert server["open"] == 0
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_300_streams() -> None:
     """Nothing is lost; memory holds, and no turn of the loop is long."""
     measured = soak(300, pause=0.05)
@@ -30,10 +30,10 @@ def test_300_streams() -> None:
     )  # a bad chunk is one or the other
     assert measured["rss_most_mb"] - measured["rss_before_mb"] < 40
     assert measured["busy_worst_ms"] < 500  # of processor time: a busy machine does not count
-    assert measured["wall_s"] < 30
+    assert measured["wall_s"] < 150  # some 4 seconds on an idle machine
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_300_streams_through_a_proxy() -> None:
     """The same with a proxy and its ledger in between: a row for every attempt, in tokens what the provider told."""
     measured = soak(300, pause=0.05, proxy=True)
