@@ -8,6 +8,7 @@ extra. The chain reads files and asks servers, so it only ever runs in a worker 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from importlib import import_module
 from math import inf
 from time import monotonic
@@ -168,11 +169,16 @@ def address_of(asked: Asked, region: str | None, environ: Mapping[str, str]) -> 
     )
     if not given:
         return _UNKNOWN_REGION if region is None else regional_address(region)
-    parts = urlsplit(given)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+    if not _is_address(given):
         msg = f"{given!r} is no address of Bedrock's runtime; it looks like 'https://host'"
         raise InvalidRequestError(msg, provider="bedrock")
     return given.rstrip("/")
+
+
+@lru_cache(maxsize=64)
+def _is_address(given: str) -> bool:
+    parts = urlsplit(given)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
 
 
 def in_region(url: str, region: str) -> str:

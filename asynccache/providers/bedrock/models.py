@@ -44,6 +44,7 @@ class BedrockModel(msgspec.Struct, frozen=True, gc=False):
         return self.vendor == "anthropic"
 
 
+@lru_cache(maxsize=256)
 def read_model(model_id: str) -> BedrockModel:
     """The model after ``bedrock/``: ``converse/…``, ``invoke/…``, or an id alone, which is Converse's."""
     first, slash, rest = model_id.partition("/")

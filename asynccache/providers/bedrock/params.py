@@ -83,6 +83,7 @@ _NOT_HERE: dict[str, Any] = {
     "verbosity": None,
     "web_search_options": None,
 }
+_KNOWN = _OWN_FIELDS | _ELSEWHERE | _INFERENCE.keys() | _NOT_HERE.keys()
 _SAMPLING = frozenset({"temperature", "top_k", "top_p"})
 _SERVICE_TIERS = {
     "auto": None,
@@ -226,8 +227,7 @@ def _model_fields(request: Request, model: BedrockModel, *, has_tools: bool) -> 
             **_claude_choice(choice),
             "disable_parallel_tool_use": True,
         }
-    known = _OWN_FIELDS | _ELSEWHERE | _INFERENCE.keys() | _NOT_HERE.keys()
-    own = {name: value for name, value in params.items() if name not in known}
+    own = {name: value for name, value in params.items() if name not in _KNOWN}
     hidden = not model.vendor  # behind an ARN: who asks for Anthropic's features knows that it is a Claude
     if (model.is_claude or hidden) and (features := betas(request)):
         own.pop("betas", None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, final
 from urllib.parse import quote
@@ -27,7 +27,7 @@ from asynccache.providers.bedrock.params import check_params, converse_body
 from asynccache.providers.bedrock.signing import load_signer, sign
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Mapping
 
     from asynccache.errors import APIStatusError
     from asynccache.events import Event
@@ -57,9 +57,7 @@ class Bedrock:
 
     def cache_rules(self, request: Request) -> CacheRules:
         """The rules of the model that *request* names."""
-        model = read_model(request.model_id)
-        rules = cache_rules(model)
-        return msgspec.structs.replace(rules, unmarkable=UNMARKABLE) if model.route == "converse" else rules
+        return _rules_of(read_model(request.model_id))
 
     def check(self, request: Request) -> Request:
         """*request* without the parameters that `drop_params` lets go.
@@ -69,13 +67,16 @@ class Bedrock:
             InvalidRequestError: the model's family of bodies is not known.
         """
         model = read_model(request.model_id)
-        with _naming(request):
+        try:
             if not model.id:
                 msg = f"{request.model!r} names no model; write 'bedrock/converse/us.amazon.nova-pro-v1:0' or its like"
                 raise InvalidRequestError(msg)
             if model.route == "invoke":
                 return check_invoke(request, model, family_of(model))
             return check_params(request, model)
+        except AsyncCacheError as error:
+            _name(error, request)
+            raise
 
     def encode(self, request: Request) -> HttpCall:
         """*request* as a POST; where only the profile knows the region, the address has `{region}` in it.
@@ -83,8 +84,11 @@ class Bedrock:
         Raises:
             InvalidRequestError: a message or a tool that the route cannot say.
         """
-        with _naming(request):
+        try:
             return self._encode(request, read_model(request.model_id))
+        except AsyncCacheError as error:
+            _name(error, request)
+            raise
 
     def _encode(self, request: Request, model: BedrockModel) -> HttpCall:
         headers = {name.lower(): value for name, value in caller_headers(request).items()}
@@ -101,9 +105,7 @@ class Bedrock:
             body = converse_body(request, model)
         asked = ask(request)
         base = address_of(asked, region_of(asked, model.id, os.environ), os.environ)
-        # The model's id is encoded once and completely; the signature encodes that again.
-        path = f"/model/{quote(model.id, safe='')}/{_OPERATIONS[model.route, request.stream]}"
-        return HttpCall(url=base + path, headers=headers, body=json_body(body))
+        return HttpCall(url=base + _path(model, stream=request.stream), headers=headers, body=json_body(body))
 
     async def authorize(self, call: HttpCall, request: Request) -> HttpCall:
         """*call* with a bearer key or a signature; keys of the chain are looked for in a worker thread.
@@ -112,8 +114,11 @@ class Bedrock:
             MissingCredentialsError: there are no AWS credentials.
             ConfigurationError: there is no region.
         """
-        with _naming(request):
+        try:
             return await self._authorize(call, request)
+        except AsyncCacheError as error:
+            _name(error, request)
+            raise
 
     async def _authorize(self, call: HttpCall, request: Request) -> HttpCall:
         asked = ask(request)
@@ -156,15 +161,22 @@ class Bedrock:
         return error
 
 
-@contextmanager
-def _naming(request: Request) -> Generator[None]:
-    """Name whom the request was for on an error that does not."""
-    try:
-        yield
-    except AsyncCacheError as error:
-        error.provider = error.provider or "bedrock"
-        error.model = error.model or request.model
-        raise
+def _name(error: AsyncCacheError, request: Request) -> None:
+    """Say on *error* whom the request was for, where it does not."""
+    error.provider = error.provider or "bedrock"
+    error.model = error.model or request.model
+
+
+@lru_cache(maxsize=256)
+def _rules_of(model: BedrockModel) -> CacheRules:
+    rules = cache_rules(model)
+    return msgspec.structs.replace(rules, unmarkable=UNMARKABLE) if model.route == "converse" else rules
+
+
+@lru_cache(maxsize=256)
+def _path(model: BedrockModel, *, stream: bool) -> str:
+    """Of the address: the model's id is encoded once and completely; the signature encodes that again."""
+    return f"/model/{quote(model.id, safe='')}/{_OPERATIONS[model.route, stream]}"
 
 
 provider = Bedrock()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeAlias, final
 from urllib.parse import quote, urlsplit
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from asynccache.providers.bedrock.credentials import Keys
+    from asynccache.secret import Secret
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -105,11 +106,18 @@ def own_signature(url: str, headers: Mapping[str, str], body: bytes, keys: Keys,
     """The value of `Authorization`, by the standard library alone."""
     names, canonical = canonical_request(url, headers, body)
     text = f"{_ALGORITHM}\n{scope.timestamp}\n{scope.credential}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    key = f"AWS4{keys.secret_key.reveal()}".encode()
-    for part in (scope.timestamp[:8], scope.region, scope.service, "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
+    key = _signing_key(keys.secret_key, scope.timestamp[:8], scope.region, scope.service)
     signature = hmac.digest(key, text.encode(), "sha256").hex()
     return _authorization(keys, scope, names, signature)
+
+
+@lru_cache(maxsize=32)
+def _signing_key(secret_key: Secret, day: str, region: str, service: str) -> bytes:
+    """What signs all of a day's requests to one service of one region."""
+    key = f"AWS4{secret_key.reveal()}".encode()
+    for part in (day, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 def botocore_signature(url: str, headers: Mapping[str, str], body: bytes, keys: Keys, scope: Scope, /) -> str:
@@ -127,31 +135,38 @@ def botocore_signature(url: str, headers: Mapping[str, str], body: bytes, keys: 
         method="POST", url=url, data=body, headers=dict(headers)
     )
     request.context["timestamp"] = scope.timestamp
-    text = auth.string_to_sign(request, auth.canonical_request(request))
-    names = auth.signed_headers(auth.headers_to_sign(request))
+    canonical = auth.canonical_request(request)
+    names = canonical.rsplit("\n", 2)[1]  # to have them made anew takes a sixth of all the time here
+    text = auth.string_to_sign(request, canonical)
     return _authorization(keys, scope, names, auth.signature(text, request))
 
 
 def canonical_request(url: str, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
     """The names of the signed headers, and the text whose hash is signed."""
-    parts = urlsplit(url)
+    path, query, host = _canonical_address(url)
     by_name = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
-    by_name.setdefault("host", _host(url))
+    by_name.setdefault("host", host)
     signed = sorted(name for name in by_name if name not in _UNSIGNED)
     names = ";".join(signed)
     lines = [
         "POST",
-        quote(_without_dots(parts.path), safe="/~"),
-        "&".join(
-            f"{name}={value}"
-            for name, _, value in sorted(pair.partition("=") for pair in _pairs(parts.query))
-        ),
+        path,
+        query,
         *(f"{name}:{by_name[name]}" for name in signed),
         "",
         names,
         hashlib.sha256(body).hexdigest(),
     ]
     return names, "\n".join(lines)
+
+
+@lru_cache(maxsize=64)
+def _canonical_address(url: str) -> tuple[str, str, str]:
+    """Path, query and host of *url*, as they are signed."""
+    parts = urlsplit(url)
+    pairs = sorted(pair.partition("=") for pair in _pairs(parts.query))
+    query = "&".join(f"{name}={value}" for name, _, value in pairs)
+    return quote(_without_dots(parts.path), safe="/~"), query, _host(url)
 
 
 def _authorization(keys: Keys, scope: Scope, names: str, signature: str) -> str:
