@@ -19,6 +19,12 @@ async def until(is_so: Callable[[], object], seconds: float = PATIENCE) -> None:
         await asyncio.sleep(_NAP)
 
 
+async def naps(count: int) -> None:
+    """A moment in which both sides of a socket hear what the other has done, however slow the machine is."""
+    for _ in range(count):
+        await asyncio.sleep(_NAP)
+
+
 async def soon(is_so: Callable[[], object], within: float) -> None:
     """Wait until *is_so*, for no more naps of a millisecond than there are in *within* seconds.
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from asynccache.proxy.openapi import document
+from asynccache.proxy.routes import ROUTES
 from asynccache.simulator import Record, Simulator
 
 from .serving import KEY, serving, url
@@ -33,7 +34,7 @@ UPSTREAM_KEY = "sk-upstream-canary-5c1d"
 MODELS = ("gpt", "claude", "deepseek", "bedrock")
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
-schema = schemathesis.openapi.from_dict(json.loads(document()))
+schema = schemathesis.openapi.from_dict(json.loads(document(ROUTES)))
 generated = settings(
     max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES <= 15, database=None,
     suppress_health_check=list(HealthCheck),

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from asynccache import AsyncCacheError, Client, ConfigurationError, Timeout, Usage
 from asynccache.simulator import Simulator
 from asynccache.simulator.faults import Faults
-from tests.waiting import soon
+from tests.waiting import naps, soon
 
 from .rig import SOON, WIRES, Rig
 from .rig import settings as simulated
@@ -180,6 +180,7 @@ class Calls(RuleBasedStateMachine):
         """A row for each attempt that is over, a socket at most for each that is not, and for each that lies idle."""
         if not hasattr(self, "loop"):
             return
+        self.run(naps(5))  # until a connection that the server has closed is known to be
         self.run(soon(lambda: self.faults.open <= 4, within=0.05))
         over = self.attempts - len(self.streams)
         finished = len(self.told)
