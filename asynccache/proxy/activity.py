@@ -28,12 +28,23 @@ if TYPE_CHECKING:
     from asynccache.request import Request
     from asynccache.stream import Emit, Stream
 
-__all__ = ["Activity", "Attempt", "Failed", "Histogram", "Label", "Series", "mark_sent", "observe"]
+__all__ = [
+    "Activity",
+    "Attempt",
+    "Failed",
+    "Histogram",
+    "Label",
+    "Series",
+    "mark_content",
+    "mark_sent",
+    "observe",
+]
 
 MOST_SERIES = 500
 """Labels kept apart. Beyond them keys are added up as ``other``; beyond twice as many, so is everything."""
 STEPS: Final = {60: 60, 600: 144}
 """Lengths of a bin of time in seconds, and how many of them are kept: an hour of minutes, a day of tens."""
+_MINUTE: Final = 60  # seconds; of it every length is a multiple
 _ERRORS_KEPT = 50
 _SHORT = 1024  # tokens; the shortest prompt that most providers cache
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -73,28 +84,59 @@ class Histogram:
 
 @final
 class Series:
-    """What the attempts of one label add up to: since the start, and by time."""
+    """What the attempts of one label add up to: since the start, and by time.
 
-    __slots__ = ("bins", "first_content", "misses", "outcomes", "took", "total")
+    The newest minute is added up by itself: an attempt is one addition, and a minute one more for each sum
+    that it is part of.
+    """
+
+    __slots__ = ("_bins", "_minute", "_newest", "_total", "first_content", "misses", "outcomes", "took")
 
     def __init__(self) -> None:
-        self.total = Sums()
-        self.bins: dict[int, dict[int, Sums]] = {step: {} for step in STEPS}
+        self._total = Sums()
+        self._bins: dict[int, dict[int, Sums]] = {step: {} for step in STEPS}
+        self._newest: Sums | None = None  # of the minute, and in no other sum yet
+        self._minute = 0
         self.outcomes: dict[str, int] = {}
         self.misses: dict[str, int] = {}
         self.first_content = Histogram()
         self.took = Histogram()
 
+    @property
+    def total(self) -> Sums:
+        """All attempts that are over."""
+        self._settle()
+        return self._total
+
+    @property
+    def bins(self) -> dict[int, dict[int, Sums]]:
+        """The same by time: for each length of a bin those that are not too old, by their number since 1970."""
+        self._settle()
+        return self._bins
+
     def add(self, sums: Sums, now: float) -> None:
         """One attempt more, which ended *now*."""
-        self.total.add(sums)
-        for step, bins in self.bins.items():
-            place = int(now // step)
+        minute = int(now // _MINUTE)
+        if minute != self._minute:
+            self._settle()
+            self._minute = minute
+        if self._newest is None:
+            self._newest = sums
+        else:
+            self._newest.add(sums)
+
+    def _settle(self) -> None:
+        newest, self._newest = self._newest, None
+        if newest is None:
+            return
+        self._total.add(newest)
+        for step, bins in self._bins.items():
+            place = self._minute * _MINUTE // step
             if place not in bins:
                 bins[place] = Sums()
                 for old in [other for other in bins if other <= place - STEPS[step]]:
                     del bins[old]
-            bins[place].add(sums)
+            bins[place].add(newest)
 
 
 @final
@@ -237,13 +279,17 @@ class Attempt:
 
 
 async def observe(request: Request, call_next: CallNext, /) -> Stream[Event]:
-    """Stage, outside ``retry``: sees when the first content comes, and that a caller leaves."""
-    attempt = _attempt_of(request)
+    """Stage, outside ``record_usage``: sees that a caller leaves."""
     stream = await call_next(request)
-    if attempt is None:
-        return stream
-    attempt.content()
-    return stream.pipe(_Leaving(attempt))
+    attempt = _attempt_of(request)
+    return stream if attempt is None else stream.pipe(_Leaving(attempt))
+
+
+def mark_content(request: Request) -> None:
+    """The first content of its answer is there."""
+    attempt = _attempt_of(request)
+    if attempt is not None:
+        attempt.content()
 
 
 async def mark_sent(request: Request, call_next: CallNext, /) -> Stream[Event]:

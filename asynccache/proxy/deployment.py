@@ -16,7 +16,7 @@ from asynccache.errors import AsyncCacheError
 from asynccache.pipeline import Pipeline
 from asynccache.providers.openai import OpenAIChat
 from asynccache.providers.registry import get
-from asynccache.proxy.activity import mark_sent, observe
+from asynccache.proxy.activity import mark_content, mark_sent, observe
 from asynccache.proxy.row_prices import RowPrices
 from asynccache.proxy.tracing import traced
 from asynccache.request import Access, Request, Timeout
@@ -91,8 +91,8 @@ class Deployment:
         self.prices = RowPrices(target, model.prices, model.base_model)
         around: list[Stage] = [
             *traced(config.settings),
+            retry,  # first of all that pipe: a machine that comes after it has to hear again what it has read ahead
             observe,
-            retry,
             record_usage,
             self.prices,
             normalize_usage,
@@ -156,7 +156,9 @@ class Deployment:
         attempt = (request.call_id, request.attempt)
         self._passing[attempt] = call, tap
         try:
-            return await self._passed(request)
+            stream = await self._passed(request)
+            mark_content(request)
+            return stream
         finally:
             del self._passing[attempt]
 
@@ -202,7 +204,9 @@ class Deployment:
             recorders=order.recorders,
             call_id=order.call_id,
         )
-        return await self._translated(request)
+        answer = await self._translated(request)
+        mark_content(request)
+        return answer
 
     def note(self, error: AsyncCacheError, cooldown: float) -> None:
         """It failed: for a while it is asked last."""

@@ -31,7 +31,7 @@ _TRANSLATED = (
     b'"provider_blocks"',
     b'"citations"',
 )
-_CACHE_PARAMS = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+_CACHE_PARAMS = frozenset({"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"})
 _FRAME = frozenset({"model", "messages", "tools", "stream"})
 # Parameters that Anthropic's format spells as OpenAI's does: defaults that can be added to a body as it is.
 _ALIKE = frozenset({"max_tokens", "service_tier", "temperature", "thinking", "top_k", "top_p"})
@@ -52,7 +52,7 @@ def chat_passes(deployment: Deployment, body: Body, request: Request) -> bool:
         params = fields.keys() - _FRAME
         if not params <= profile.params:
             return False
-    if any(name in fields for name in _CACHE_PARAMS):
+    if not _CACHE_PARAMS.isdisjoint(fields):
         taken = provider.cache_rules(request).params
         if any(name in fields and name not in taken for name in _CACHE_PARAMS):
             return False

@@ -19,6 +19,7 @@ __all__ = ["Outcome", "cost_headers", "head_headers", "id_headers"]
 # What passes from the provider's headers to the caller's: limits as they are, ids under a name that says whose.
 _LIMITS = ("x-ratelimit-", "anthropic-ratelimit-")
 _IDS = frozenset({"x-request-id", "request-id", "x-amzn-requestid", "x-ds-trace-id", "openai-processing-ms"})
+_LONGEST = 256  # characters of a header's value
 
 
 @final
@@ -101,4 +102,6 @@ def _dollars(amount: Decimal) -> str:
 
 
 def _clean(value: str) -> str:
-    return "".join(char for char in value if char.isprintable() and char.isascii())[:256]
+    if len(value) <= _LONGEST and value.isascii() and value.isprintable():
+        return value
+    return "".join(char for char in value if char.isprintable() and char.isascii())[:_LONGEST]
