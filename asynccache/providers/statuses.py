@@ -213,7 +213,7 @@ def find_request_id(headers: Mapping[str, str]) -> str | None:
 def error_from_body(status: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
     """The error of an answer in OpenAI's or a like dialect; HTML and plain text keep their first words."""
     try:
-        parsed: Any = orjson.loads(body.strip() or b"null")
+        parsed: Any = orjson.loads(body.removeprefix(b"\xef\xbb\xbf").strip() or b"null")
     except orjson.JSONDecodeError:
         text = " ".join(body[:2048].decode("utf-8", "replace").split())
         return status_error(status, f"status {status}: {text}" if text else "", headers=headers)
@@ -222,6 +222,8 @@ def error_from_body(status: int, headers: Mapping[str, str], body: bytes) -> API
     if is_object(parsed):
         inner = parsed.get("error")
         holder = parsed if inner is None else inner
+        if isinstance(inner, str) and "code" in parsed:  # xAI
+            holder = {"message": inner, "code": parsed["code"]}
         return error_from_object(status, holder, headers, request_id=_text(parsed.get("request_id")))
     return status_error(status, "" if parsed is None else str(parsed), headers=headers)
 
@@ -239,6 +241,10 @@ def error_from_object(
     if isinstance(code, int) and (status is None or status < 400):
         status = code if 400 <= code < 600 else status
     message = _first(error, _MESSAGES)
+    metadata = error.get("metadata")
+    cause = _text(metadata.get("raw")) if is_object(metadata) else None
+    if message and cause and cause not in message:
+        message = f"{message}: {cause}"  # OpenRouter: what the provider behind it said
     return status_error(
         status,
         message or (orjson.dumps(dict(error)).decode() if error else ""),

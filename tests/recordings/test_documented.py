@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from asynccache.errors import APIStatusError, InternalServerError
+from asynccache.errors import (
+    APIStatusError,
+    BadRequestError,
+    ContextWindowExceededError,
+    InternalServerError,
+)
+from asynccache.providers.statuses import error_from_body
 
 from ..bedrock.answers import event
 from .outcomes import Answer, outcome
@@ -418,3 +424,43 @@ def test_exceptions_within_a_stream(kind: str, status: int) -> None:
     with pytest.raises(APIStatusError, match="so it is") as caught:
         conversed(event(kind, {"message": "so it is"}, "exception"))
     assert caught.value.status_code == status
+
+
+ERRORS: dict[str, tuple[bytes, type[APIStatusError], str | None, str]] = {
+    "xAI's, the words beside the code": (
+        b'{"code":"invalid-argument","error":"Incorrect API key"}',
+        BadRequestError,
+        "invalid-argument",
+        "Incorrect API key",
+    ),
+    "OpenRouter's, what the provider behind it said": (
+        compact(
+            {
+                "error": {
+                    "code": 400,
+                    "message": "Provider returned error",
+                    "metadata": {"raw": "prompt is too long"},
+                }
+            }
+        ),
+        ContextWindowExceededError,
+        "400",
+        "prompt is too long",
+    ),
+    "behind a byte order mark": (
+        b'\xef\xbb\xbf{"error":{"message":"no","code":"context_length_exceeded"}}',
+        ContextWindowExceededError,
+        "context_length_exceeded",
+        "no",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "kind", "code", "words"), ERRORS.values(), ids=ERRORS)
+def test_errors_of_other_servers(
+    body: bytes, kind: type[APIStatusError], code: str | None, words: str
+) -> None:
+    """A refusal's class, code and words are found where each server puts them."""
+    error = error_from_body(400, {}, body)
+    assert (type(error), error.code) == (kind, code)
+    assert words in error.message
