@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["find_error"]
 
 # Fields that only an error has: Databricks, FastAPI's servers, GraphQL-like gateways, AWS Lambda.
-_ONLY_ERRORS = ("error_code", "detail", "errors", "errorMessage")
+_ONLY_ERRORS = ("error_code", "error_message", "error_msg", "detail", "errors", "errorMessage")
 # What may stand beside the message of an error that has no code.
 _BESIDE_MESSAGE = frozenset({"message", "msg", "request_id", "requestId", "status", "timestamp", "path"})
 # MiniMax's status_code; platform.minimax.io, error codes.

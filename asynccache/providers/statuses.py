@@ -255,7 +255,7 @@ def error_from_object(
     )
 
 
-_MESSAGES = ("message", "Message", "detail", "msg", "errorMessage")
+_MESSAGES = ("message", "Message", "detail", "msg", "errorMessage", "error_message", "error_msg")
 _TYPES = ("type", "status")  # Google's "status" is a word
 
 
