@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
+import msgspec
 import orjson
 
 from asynccache.events import (
@@ -52,41 +53,35 @@ async def aggregate(request: Request, call_next: CallNext) -> Stream[Event]:
     return stream.pipe(decoder)
 
 
-class _Answer:
+class _Answer(msgspec.Struct):  # made in half the time of a class with slots
     """What one of the answers has come to so far; pieces are joined once, at the end."""
 
-    __slots__ = (
-        "audio", "blocks", "calls", "citations", "finish", "legacy", "logprobs", "native", "provider_blocks", "reasoning",
-        "refusal",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.reasoning: list[str] = []
-        self.refusal: list[str] = []
-        self.blocks: dict[int, tuple[list[str], list[str]] | dict[str, Any]] = {}  # thinking, by position
-        self.calls: dict[int, tuple[list[str], list[str], list[str]]] = {}  # id, name, arguments
-        self.legacy: tuple[list[str], list[str]] | None = None  # name, arguments
-        self.citations: list[Any] = []
-        self.provider_blocks: list[dict[str, Any]] | None = None
-        self.audio: dict[str, Any] | None = None
-        self.logprobs: dict[str, Any] | None = None
-        self.finish: FinishReason | None = None
-        self.native: str | None = None
+    reasoning: list[str] = []
+    refusal: list[str] = []
+    blocks: dict[int, tuple[list[str], list[str]] | dict[str, Any]] = {}
+    """Thinking, by position."""
+    calls: dict[int, tuple[list[str], list[str], list[str]]] = {}
+    """Id, name and arguments, by position."""
+    legacy: tuple[list[str], list[str]] | None = None
+    """Name and arguments."""
+    citations: list[Any] = []
+    provider_blocks: list[dict[str, Any]] | None = None
+    audio: dict[str, Any] | None = None
+    logprobs: dict[str, Any] | None = None
+    finish: FinishReason | None = None
+    native: str | None = None
 
     def choice(self, index: int, text: str, *, whole: bool) -> Choice:
         calls, function_call = None, None
         if whole or self.finish is not None:  # half a call is never handed out as a call
             function_call = None if self.legacy is None else _function(*self.legacy)
-            calls = [
-                ToolCall(id="".join(ids), function=_function(names, arguments))
-                for _, (ids, names, arguments) in sorted(self.calls.items())
-            ]
+            calls = self._calls() if self.calls else None
         message = Message(
             content=text if text or not (calls or function_call or self.refusal) else None,
-            tool_calls=calls or None,
+            tool_calls=calls,
             refusal="".join(self.refusal) or None,
             reasoning_content="".join(self.reasoning) or None,
-            thinking_blocks=self._thinking() or None,
+            thinking_blocks=self._thinking() if self.blocks else None,
             citations=self.citations or None,
             provider_blocks=self.provider_blocks,
             audio=self.audio,
@@ -99,6 +94,12 @@ class _Answer:
             native_finish_reason=self.native,
             logprobs=self.logprobs,
         )
+
+    def _calls(self) -> list[ToolCall]:
+        return [
+            ToolCall(id="".join(ids), function=_function(names, arguments))
+            for _, (ids, names, arguments) in sorted(self.calls.items())
+        ]
 
     def _thinking(self) -> list[dict[str, Any]]:
         blocks: list[dict[str, Any]] = []
@@ -167,7 +168,7 @@ class Aggregator:
             model=self.model,
             choices=[
                 self._answer(index).choice(index, "".join(self.texts[index]), whole=whole)
-                for index in sorted(self._answers.keys() | self.texts.keys())
+                for index in sorted({*self._answers, *self.texts})
             ],
             usage=self.usage or Usage(),
             service_tier=self.service_tier,

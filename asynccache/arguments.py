@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["build_request", "full_model", "read_count", "read_timeout"]
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_SPEAKERS = _ROLES - {"tool", "function"}
 _SECRET_OPTIONS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
 _OPTION_PREFIXES = ("aws_",)
 
@@ -159,7 +160,9 @@ def _access(provider: str, routing: Mapping[str, Any], options: Mapping[str, Any
         options={
             name: (_secret(name, value) or Secret("")) if name in _SECRET_OPTIONS else _string(name, value)
             for name, value in options.items()
-        },
+        }
+        if options
+        else {},
     )
 
 
@@ -289,6 +292,10 @@ def _messages(messages: Any) -> Sequence[Any]:
         raise InvalidRequestError(msg)
     plain: list[Any] | None = None
     for position, given in enumerate(messages):
+        if type(given) is dict and len(given) == 2:  # nearly every message is a role and a text
+            role = given.get("role")
+            if type(given.get("content")) is str and type(role) is str and role in _SPEAKERS:
+                continue
         message: dict[str, Any] = given
         if type(given) is not dict:
             plain = plain or list(messages)

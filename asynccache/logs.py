@@ -12,7 +12,7 @@ from asynccache.secret import is_secret_header, redact, redact_headers
 if TYPE_CHECKING:
     from asynccache.secret import Secret
 
-__all__ = ["log_request", "logger", "wants_requests"]
+__all__ = ["heed_environment", "log_request", "logger", "wants_requests"]
 
 logger: logging.Logger = logging.getLogger("asynccache")
 logger.addHandler(logging.NullHandler())
@@ -22,13 +22,15 @@ _MAX_BODY = 20_000  # characters of a body shown in the log
 
 def wants_requests() -> bool:
     """Whether raw requests are shown: ``asynccache.set_verbose = True``, ``ASYNCCACHE_LOG=debug``, or DEBUG."""
-    if (
-        getattr(sys.modules.get("asynccache"), "set_verbose", False)
-        or os.environ.get("ASYNCCACHE_LOG", "").lower() == "debug"
-    ):
+    if getattr(sys.modules.get("asynccache"), "set_verbose", False):
         _show_on_stderr()
-        return True
     return logger.isEnabledFor(logging.DEBUG)
+
+
+def heed_environment() -> None:
+    """Do as ``ASYNCCACHE_LOG`` says; asked once a client, as a variable that is not set takes long to look up."""
+    if os.environ.get("ASYNCCACHE_LOG", "").lower() == "debug":
+        _show_on_stderr()
 
 
 def _show_on_stderr() -> None:

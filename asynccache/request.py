@@ -119,7 +119,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reach(self) -> Access:
         """The caller's access for this request's provider; an empty one when it was given for another."""
-        access, provider = self.access, self.provider
+        access, provider = self.access, self.model.partition("/")[0]
         return access if access is not None and access.provider == provider else Access(provider=provider)
 
 

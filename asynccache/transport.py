@@ -27,7 +27,7 @@ from asynccache.errors import (
     RedirectRefusedError,
     WrongEventLoopError,
 )
-from asynccache.logs import log_request, wants_requests
+from asynccache.logs import heed_environment, log_request, wants_requests
 from asynccache.providers.registry import get
 from asynccache.providers.statuses import find_request_id
 from asynccache.secret import redact
@@ -72,6 +72,8 @@ class Transport:
         log_requests: bool = True,
     ) -> None:
         self._log_requests = log_requests
+        if log_requests:
+            heed_environment()
         self._max_connections = max_connections
         self._max_body = max_body
         self._max_event = max_event
@@ -104,7 +106,12 @@ class Transport:
         if self._log_requests and wants_requests():
             log_request(call.url, call.headers, call.body, *_secrets(request, call))
         session = self._open_session()
-        places = await self._take_place(request)
+        places = self._places
+        assert places is not None  # noqa: S101 - made with the session
+        if places.locked():
+            await self._wait_for_place(places, request)
+        else:
+            await places.acquire()
         try:
             watch = Watch(request.timeout, request.deadline)
             response = await self._post(session, call, request.timeout.connect, watch, places)
@@ -180,19 +187,13 @@ class Transport:
             raise WrongEventLoopError(msg)
         return self._session
 
-    async def _take_place(self, request: Request) -> asyncio.Semaphore:
-        assert self._places is not None  # noqa: S101 - made with the session
-        places = self._places
-        if not places.locked():
-            await places.acquire()
-            return places
+    async def _wait_for_place(self, places: asyncio.Semaphore, request: Request) -> None:
         limit = nearest_limit("pool", request.timeout.connect, request.deadline)
         try:
             async with asyncio.timeout(limit.seconds):
                 await places.acquire()
         except TimeoutError:
             raise limit.error(f"all {self._max_connections} connections are in use") from None
-        return places
 
     def _connect_within(self, seconds: float | None) -> aiohttp.ClientTimeout:
         """The only clock of aiohttp's that runs, that of making a connection; the last one is kept."""
@@ -273,8 +274,8 @@ class Transport:
 
 def _check_encoding(headers: dict[str, str]) -> None:
     """Refuse a body that nobody here unpacks."""
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in _ENCODINGS:
+    told = headers.get("content-encoding")
+    if told and (encoding := told.strip().lower()) not in _ENCODINGS:
         msg = (
             f"the answer is packed as {encoding[:80]!r}, which was not asked for; take the proxy between away"
         )

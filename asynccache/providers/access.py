@@ -73,21 +73,19 @@ def find_key(request: Request, variables: Sequence[str], base: str) -> Secret:
     """
     key = request.reach.api_key
     if key is None:
-        value = next((value for name in variables if (value := os.environ.get(name)) is not None), None)
-        key = None if value is None else Secret(value.strip())
-    if key or (key is not None and is_loopback(base)):
-        _check_key(key, request)
+        told = next((told for name in variables if (told := os.environ.get(name)) is not None), None)
+        key = None if told is None else Secret(told.strip())
+    value = "" if key is None else key.reveal()
+    if key is not None and (value or is_loopback(base)):
+        if not value.isprintable() or not value.isascii():
+            msg = (
+                f"the key for {request.provider!r} holds a character that no header can carry; copy it again"
+            )
+            raise MissingAPIKeyError(msg, provider=request.provider, model=request.model)
         return key
     missing = "is empty" if key is not None else "is missing"
     msg = f"the key for {request.provider!r} {missing}: set {variables[0]} or pass api_key="
     raise MissingAPIKeyError(msg, provider=request.provider, model=request.model)
-
-
-def _check_key(key: Secret, request: Request) -> None:
-    value = key.reveal()
-    if not value.isprintable() or not value.isascii():
-        msg = f"the key for {request.provider!r} holds a character that no header can carry; copy it again"
-        raise MissingAPIKeyError(msg, provider=request.provider, model=request.model)
 
 
 @lru_cache(maxsize=64)

@@ -104,7 +104,7 @@ def _starts_early(dialect: str) -> bool:
 
 def _asked_lifetime(request: Request) -> str | None:
     """The one lifetime that the request asked its cache writes to have; None if none or several."""
-    asked = {mark.ttl for mark in request.marks if mark.ttl is not None}
+    asked = {mark.ttl for mark in request.marks if mark.ttl is not None} if request.marks else None
     if not asked:
         options: Any = request.params.get("prompt_cache_options")
         ttl = options.get("ttl") if options is not None and is_object(options) else None

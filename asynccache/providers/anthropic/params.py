@@ -136,6 +136,8 @@ def betas(request: Request) -> list[str]:
     """The beta features asked for, by parameter or by header, each once."""
     given = request.params.get("betas") or ()
     header = request.extra_headers.get("anthropic-beta", "")
+    if not (given or header):
+        return []
     names = [*([given] if isinstance(given, str) else given), *header.split(",")]
     return list(dict.fromkeys(name.strip() for name in names if name.strip()))
 
