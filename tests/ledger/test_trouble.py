@@ -138,7 +138,7 @@ def test_a_full_disk_stops_no_call_and_loses_no_row(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
     assert run.returncode == 0, run.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from types import FrameType, TracebackType
@@ -117,15 +118,18 @@ async def test_no_circles_are_left_by_failures(
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
 async def test_no_circles_are_left_by_a_provider_that_is_not_there(path: str) -> None:
     """A connection that is refused, call by call."""
-    async with upstream() as up:
-        text = up.config(more="asynccache_settings: {max_retries: 0, cooldown_seconds: 0}\n")
+    nobody, up = socket.socket(), Upstream()
+    nobody.bind(("127.0.0.1", 0))  # and nobody listens, nor can
+    up.port = nobody.getsockname()[1]
+    text = up.config(more="asynccache_settings: {max_retries: 0, cooldown_seconds: 0}\n")
     async with serving(None, text) as proxy, aiohttp.ClientSession() as session:
 
         async def ask() -> None:
             async with session.post(url(proxy, path), data=body(streamed=True), headers=HEADERS) as answer:
                 assert answer.status == 502
 
-        assert await circles(ask) == {}
+        with nobody:
+            assert await circles(ask) == {}
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])

@@ -23,7 +23,9 @@ async def rows_are_attempts(calls: int, path: Path) -> None:
     assert {name: told[name] for name in WRONG} == dict.fromkeys(WRONG, 0), told
     assert told["outcomes"]["cancelled"] > calls // 25
     assert told["outcomes"]["StreamInterruptedError"] > calls // 100
-    assert told["rows"] >= told["attempts on the wire"] > calls * 0.95
+    assert (
+        told["rows"] >= told["attempts on the wire"] > calls * 0.8
+    )  # a busy machine sends none of what is cancelled
 
 
 @pytest.mark.timeout(300)
