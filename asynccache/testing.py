@@ -33,6 +33,7 @@ def simulator(
 ) -> Simulator:
     """Local providers with real wire formats and real prefix-cache rules, to be used under ``async with``.
 
+    Code that calls `asynccache.completion`, and so keeps its thread waiting, takes a plain ``with``.
     Give a call ``api_base=sim.openai_base`` (``anthropic_base``, ``deepseek_base``, ``bedrock_base``), or the
     process `environment`. ``sim.clock.advance("6m")`` moves its time; ``sim.log`` holds what it truly
     received and sent.
@@ -68,8 +69,9 @@ def environment(sim: Simulator) -> dict[str, str]:
 def scripted(*items: Event | Exception) -> Scripted:
     """An answer from memory: these events, in this order; an exception among them is raised in its place.
 
-    Use it as the innermost stage (``Client(stages=[mine, scripted(TextDelta("hi"), ...)])``), or as the
-    *call_next* of a stage that is called by hand.
+    Use it as the innermost stage, in the place of `aggregate` and what is within
+    (``Client(stages=[mine, scripted(TextDelta("hi"), ...)])``), or as the *call_next* of a stage that is called
+    by hand.
     """
     return Scripted(items)
 

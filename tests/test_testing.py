@@ -16,6 +16,7 @@ from asynccache import (
     StreamInterruptedError,
     Usage,
     acompletion,
+    completion,
     default_stages,
 )
 from asynccache.events import Finished, Started, TextDelta
@@ -49,6 +50,22 @@ async def test_simulator_by_address() -> None:
     with pytest.raises(AssertionError, match="expected a cache hit of at least 1 tokens, got 0: prompt 3"):
         assert_cache_hit(first)
     assert_cache_hit(second, at_least=2048)
+
+
+def test_simulator_for_synchronous_code() -> None:
+    """Under a plain `with` it answers calls that block this thread; its clock and its log are at hand, and it ends."""
+    with simulator(answer="Yes.") as sim:
+        for _ in range(2):
+            reply = completion("openai/gpt-4o", LONG, api_base=sim.openai_base, api_key="")
+        assert_cache_hit(reply)
+        sim.clock.advance("1h")
+        late = completion("openai/gpt-4o", LONG, api_base=sim.openai_base, api_key="")
+        assert late.usage.cached_tokens == 0
+        assert len(sim.log) == 3
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = sim.openai_base
+    with sim:
+        assert completion("openai/gpt-4o", LONG, api_base=sim.openai_base, api_key="").usage.prompt_tokens
 
 
 @pytest.mark.parametrize(

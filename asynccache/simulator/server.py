@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 from aiohttp import web
+from anyio.from_thread import start_blocking_portal
 
 from .addresses import Addresses
 from .answer import compose
@@ -42,7 +44,10 @@ WIRES: tuple[Callable[[], Wire], ...] = (
 
 
 class Simulator(Addresses):
-    """Providers on loopback: `async with Simulator() as sim:` and ask `sim.openai_base`."""
+    """Providers on loopback: `async with Simulator() as sim:` and ask `sim.openai_base`.
+
+    Under a plain `with` it runs in a thread of its own, for synchronous code, which would keep its loop waiting.
+    """
 
     def __init__(
         self, settings: SimulatorSettings | None = None, *, clock: VirtualClock | None = None
@@ -56,6 +61,7 @@ class Simulator(Addresses):
         self._caches: dict[str, PrefixCache] = {}
         self._attempts: dict[str, int] = {}
         self._runner: web.AppRunner | None = None
+        self._thread = ExitStack()
 
     @property
     def url(self) -> str:
@@ -96,6 +102,16 @@ class Simulator(Addresses):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    def __enter__(self) -> Self:
+        portal = self._thread.enter_context(start_blocking_portal(name="simulator"))
+        self._thread.enter_context(portal.wrap_async_context_manager(self))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.close()
 
     def app(self) -> web.Application:
         """The server as an aiohttp application, to be mounted elsewhere."""
