@@ -114,6 +114,12 @@ def test_model_names() -> None:
     assert {"anthropic", "bedrock", "deepseek", "openai"} <= set(names())
 
 
+@pytest.mark.parametrize("name", names())
+def test_every_provider_that_is_named_is_there(name: str) -> None:
+    """What errors list as known can be asked: a part of a provider, in a file of its own, is none."""
+    assert get(name).name == name
+
+
 @pytest.mark.parametrize(
     ("model", "text"),
     [
