@@ -33,6 +33,8 @@ class SSEDecoder:
 
     __slots__ = (
         "_after_cr",
+        "_apart",
+        "_around",
         "_between",
         "_buffer",
         "_data",
@@ -58,6 +60,8 @@ class SSEDecoder:
         self._name = b""
         self._lead = _DATA  # what stood before the data of the last event that was whole
         self._lead_name = b""  # the name in it
+        self._around = len(_DATA) + 2  # bytes of an event besides its data, where all is as in the last one
+        self._apart = b"\n\n" + _DATA  # what then stands between the data of two
         self._head: bytes | None = b""  # the first three bytes, until it is known whether they are a BOM
         self._after_cr = False
         self._between = False  # nothing stands over from earlier pieces: the next byte begins an event
@@ -82,11 +86,14 @@ class SSEDecoder:
             ResponseTooLargeError: an event is larger than the limit.
         """
         if self._between and _CR not in chunk:
-            begin = len(self._lead)
-            if chunk[:begin] == self._lead and chunk[-2:] == b"\n\n" and len(chunk) < self._max:
-                data = chunk[begin:-2]
-                if _LF not in data:  # one event, whole, like the one before: the usual read of a slow model
-                    self._emit_run(self._lead, [data], emit)
+            data = chunk.removeprefix(self._lead).removesuffix(b"\n\n")
+            if len(chunk) - len(data) == self._around and len(chunk) < self._max:
+                # The usual read: one event or many, each whole and like the one before, and no other lines.
+                run = [data]
+                if _LF not in data or _LF not in b"".join(run := data.split(self._apart)):
+                    self._event = self._lead_name
+                    emit(run)
+                    self._event = b""
                     return
             chunk = self._feed_whole_events(chunk, emit)
             if not chunk:
@@ -182,8 +189,8 @@ class SSEDecoder:
 
     def _emit_run(self, lead: bytes, run: list[bytes], emit: Emit[list[bytes]]) -> None:
         if lead != self._lead:
-            self._lead = lead
-            self._lead_name = lead[7:-7]
+            self._lead, self._lead_name = lead, lead[7:-7]
+            self._around, self._apart = len(lead) + 2, b"\n\n" + lead
         self._event = self._lead_name
         emit(run)
         self._event = b""

@@ -53,3 +53,33 @@ def test_any_split_gives_the_same_events_as_single_bytes(events: list[bytes], cu
         _events([b"data: first\n\n", *split])[1:]
         == _events([b"data: first\n\n", *(stream[at : at + 1] for at in range(len(stream)))])[1:]
     )
+
+
+NAMED = [
+    b"event: x\ndata: d\n\n",
+    b"event: x\ndata: \n\n",
+    b"event: x\ndata: e\ndata: f\n\n",
+    b"event: x\ndata: event: x\n\n",
+    b"event: x\n\n",
+    b"event: xy\ndata: d\n\n",
+    b"event: x\ndata:d\n\n",
+    b"event: x\ndata: d\r\n\n",
+    b"data: g\n\n",
+    b"\n",
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(NAMED), st.integers(1, 4)), max_size=6),
+    st.lists(st.integers(0, 200), max_size=4),
+)
+def test_runs_of_one_name_are_cut_as_single_bytes_are(runs: list[tuple[bytes, int]], cuts: list[int]) -> None:
+    """After an event of a name, reads that hold one or many like it take the shortest way, and lose nothing."""
+    first = b"event: x\ndata: first\n\n"
+    stream = b"".join(event * times for event, times in runs)
+    edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    split = [stream[start:end] for start, end in pairwise(edges)]
+    slowly = _events([first, *(stream[at : at + 1] for at in range(len(stream)))])
+    assert _events([first, *split]) == slowly
+    assert _events([first, *(event * times for event, times in runs)]) == slowly

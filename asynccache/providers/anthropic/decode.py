@@ -67,7 +67,7 @@ class MessagesDecoder:
     the answer forward, for whoever watches the time: it is never reset here.
     """
 
-    __slots__ = ("_finished", "_log", "_spoken", "_started", "counted", "done", "progress")
+    __slots__ = ("_finished", "_log", "_reason", "_spoken", "_started", "counted", "done", "progress")
 
     def __init__(self) -> None:
         self.done = False
@@ -77,6 +77,7 @@ class MessagesDecoder:
         self._spoken: OpenBlock | None = None  # the block that the last event was a piece of text of
         self._started = False
         self._finished = False
+        self._reason: str | None = None  # as the first event tells it, where it tells one
 
     def feed_run(self, run: list[bytes], emit: Emit[Event]) -> None:
         """Take events that came together, as `feed` takes each; blank ones are passed over.
@@ -84,13 +85,13 @@ class MessagesDecoder:
         After a piece of text the next is most likely one too: it takes a shorter way.
         """
         say = outlet(emit, TextDelta)
+        block = self._spoken
         for data in run:
-            block = self._spoken
             if block is not None:
                 try:
                     event = decode_text(data)
                 except (ValueError, RecursionError):
-                    self._spoken = None
+                    block = self._spoken = None
                 else:
                     text = event.delta.text
                     if text and event.index == block.index:
@@ -100,6 +101,7 @@ class MessagesDecoder:
                         continue
             if data and not data.isspace():
                 self.feed(data, emit)
+                block = self._spoken
 
     def feed(self, data: bytes, emit: Emit[Event]) -> None:
         """Take the JSON of one event.
@@ -203,6 +205,9 @@ class MessagesDecoder:
         if message.usage is not None:
             self.counted = True
             emit(ReportedUsage(message.usage, DIALECT))
+        self._reason = message.stop_reason
+        for index, raw in enumerate(message.content or ()):  # calls that code makes, while it still runs
+            self._stop(self._start(index, bytes(raw), data, emit), data, emit)
 
     def _delta(self, event: WireEvent, data: bytes, emit: Emit[Event]) -> None:
         opened = self._opened(event, data)
@@ -300,7 +305,7 @@ class MessagesDecoder:
             msg = f"an answer that ends before its message_start: {excerpt(data)}"
             raise InvalidResponseError(msg)
         if not self._finished:
-            self._finish(None, data, emit)
+            self._finish(self._reason, data, emit)
         self.done = True
 
     def _opened(self, event: WireEvent, data: bytes) -> OpenBlock:

@@ -45,10 +45,12 @@ class Delta(msgspec.Struct, gc=False):
 
 @final
 class StartedMessage(msgspec.Struct, gc=False):
-    """The message of a ``message_start``."""
+    """The message of a ``message_start``; blocks in it are whole, and do not come again."""
 
     id: str | None = None
     model: str | None = None
+    content: list[msgspec.Raw] | None = None
+    stop_reason: str | None = None
     usage: Any = None
 
 
@@ -66,24 +68,21 @@ class WireEvent(msgspec.Struct, gc=False):
     request_id: Any = None
 
 
-class _TextDelta(msgspec.Struct, tag_field="type", tag="text_delta", gc=False):
-    """A piece of text and nothing else: the other fields hold nothing, or it is no such event."""
-
+class _TextDelta(msgspec.Struct, tag_field="type", tag="text_delta", forbid_unknown_fields=True, gc=False):
     text: str
-    thinking: None = None
-    partial_json: None = None
-    signature: None = None
-    stop_reason: None = None
 
 
 @final
-class TextEvent(msgspec.Struct, tag_field="type", tag="content_block_delta", gc=False):
-    """A piece of a block's text, which nearly all events are: `WireEvent` reads it the same way, only slower."""
+class TextEvent(
+    msgspec.Struct, tag_field="type", tag="content_block_delta", forbid_unknown_fields=True, gc=False
+):
+    """A piece of a block's text and nothing else, which nearly all events are: fields in the order of the wire.
 
+    What it takes, `WireEvent` reads the same way, only slower; with any other field it is no such event.
+    """
+
+    index: int
     delta: _TextDelta
-    index: int = -1
-    message: None = None
-    error: None = None
 
 
 @final

@@ -45,19 +45,18 @@ class BlockDelta(msgspec.Struct, rename="camel", gc=False):
     delta: _Delta | None = None
 
 
-class _TextDelta(msgspec.Struct, rename="camel", gc=False):
-    """A piece of text and nothing else: the other fields hold nothing, or it is no such event."""
-
+class _TextDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     text: str
-    tool_use: None = None
-    reasoning_content: None = None
 
 
-class _BlockText(msgspec.Struct, rename="camel", gc=False):
-    """A piece of a block's text, which nearly all events are: `BlockDelta` reads it the same way, only slower."""
+class _BlockText(msgspec.Struct, rename="camel", kw_only=True, gc=False):
+    """A piece of a block's text and no other, which nearly all events are; fields in the order of the wire.
 
-    delta: _TextDelta
+    What it takes, `BlockDelta` reads the same way, only slower.
+    """
+
     content_block_index: int = 0
+    delta: _TextDelta
 
 
 _decode_delta = msgspec.json.Decoder(BlockDelta).decode

@@ -157,20 +157,21 @@ class FrameDecoder:
                 if lead is None:
                     break
                 total, lead_end, split, told, crc = lead
-                if start + total > end:
+                stop = start + total
+                if stop > end:
                     self._need = total
                     break
 
                 payload, expected = split(data, start + lead_end)
                 if crc32(payload, crc) != expected:
-                    raise _damaged(data[start : start + total - 4], expected)
+                    raise _damaged(data[start : stop - 4], expected)
                 if told is not headers:
                     if payloads:
                         emit(headers, payloads)
                         payloads = []
                     headers = told
                 payloads.append(payload)
-                start += total
+                start = stop
             else:
                 self._need = _PRELUDE
         except FrameError:
