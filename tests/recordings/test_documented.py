@@ -198,6 +198,25 @@ def test_blocks_and_deltas_of_later_versions() -> None:
     assert choice["text"] == "x"
 
 
+def test_calls_that_stand_in_the_first_event() -> None:
+    """An answer that goes on where code waits for a tool holds its calls, and its reason, in message_start already."""
+    call = {
+        "type": "tool_use",
+        "id": "t",
+        "name": "f",
+        "input": {"a": 1},
+        "caller": {"type": "code_execution_20250825"},
+    }
+    message = {**START["message"], "content": [call], "stop_reason": "tool_use"}
+    whole = [{**START, "message": message}, {**END, "delta": {"stop_reason": None}}, STOP]
+    body = written([Event(each["type"], compact(each)) for each in whole])
+    told = answered("messages", "anthropic/claude-opus-5", body, stream=True)
+    (choice,) = told["choices"]
+    assert choice["calls"] == [("t", "f", {"a": 1})]
+    assert choice["finish"] == ("tool_calls", "tool_use")
+    assert told["usage"]["completion_tokens"] == 5
+
+
 @pytest.mark.parametrize(
     "tools",
     [
