@@ -65,19 +65,18 @@ class Calls(RuleBasedStateMachine):
     def open(self, wire: str, fault: dict[str, Any]) -> None:
         asked = self.rig.arguments(wire, fault=fault)
 
-        async def call() -> Any:
-            stream = None
+        async def call() -> None:
+            self.places.append(None)
             try:
-                stream = await self.client.acompletion(**asked, stream=True)
+                self.places[-1] = await self.client.acompletion(**asked, stream=True)
             except ConfigurationError:
                 assert self.closed
-                return None  # what was refused before anything was sent is no attempt
+                return  # what was refused before anything was sent is no attempt
             except AsyncCacheError:
                 pass
             self.attempts += 1
-            return stream
 
-        self.places.append(self.run(call()))
+        self.run(call())  # whose task would keep what it returns until the loop has let go of it
 
     @property
     def streams(self) -> list[Any]:
