@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -93,7 +94,10 @@ def keys() -> None:
     show_default=True,
     help="The budget's period, by UTC.",
 )
-def create(ledger: str | None, key_id: str | None, models: tuple[str, ...], **rights: Any) -> None:
+@click.pass_context
+def create(
+    ctx: click.Context, /, ledger: str | None, key_id: str | None, models: tuple[str, ...], **rights: Any
+) -> None:
     """Make a key and show it, once: the key on stdout, its name on stderr.
 
     Without a LEDGER nothing is kept: stderr has the row for asynccache_settings.keys instead.
@@ -105,6 +109,8 @@ def create(ledger: str | None, key_id: str | None, models: tuple[str, ...], **ri
 
     if "*" in models and len(models) > 1:
         raise click.UsageError("--model '*' stands alone: it is all that are served")
+    if rights["budget"] is None and ctx.get_parameter_source("period") is not ParameterSource.DEFAULT:
+        raise click.UsageError("--per is the period of a --budget; give both, or neither")
     name = key_id or f"key-{secrets.token_hex(4)}"
     if not is_id(name):
         raise click.UsageError(
@@ -118,12 +124,18 @@ def create(ledger: str | None, key_id: str | None, models: tuple[str, ...], **ri
         click.echo(key)
         click.echo(_row(made), err=True)
         return
+    is_new = not _is_there(ledger)
     with _door(ledger) as door:
         if not door.run(add_key(made)):
             msg = f"there is a key {name!r} already, or was; a name is never given twice"
             raise click.ClickException(msg)
     click.echo(key)
     click.echo(f"the key {name!r} is made; it is shown this once only, keep it", err=True)
+    if is_new:
+        click.echo(
+            f"there was no ledger {ledger}; now there is, for a proxy whose asynccache_settings.ledger it is",
+            err=True,
+        )
 
 
 @keys.command("list", short_help="Every key that was ever made, and what of its budget is spent.")
@@ -168,15 +180,20 @@ def revoke(ledger: str, key_id: str) -> None:
     click.echo(f"the key {key_id!r} is revoked", err=True)
 
 
-@contextmanager
-def _door(ledger: str, *, must_exist: bool = False) -> Generator[Door]:
+def _is_there(ledger: str) -> bool:
+    """Whether a file is; what a server's address leads to is the server's matter."""
     from pathlib import Path
 
+    return "://" in ledger or Path(ledger).exists()
+
+
+@contextmanager
+def _door(ledger: str, *, must_exist: bool = False) -> Generator[Door]:
     from asynccache.usage.ledger_budget import BUDGET_TABLES
     from asynccache.usage.ledger_door import open_door
     from asynccache.usage.ledger_keys import KEY_TABLES
 
-    if must_exist and "://" not in ledger and not Path(ledger).exists():
+    if must_exist and not _is_there(ledger):
         msg = f"there is no ledger {ledger}; its name stands in asynccache_settings.ledger of the proxy"
         raise click.ClickException(msg)
     door = open_door(ledger, (*BUDGET_TABLES, *KEY_TABLES))

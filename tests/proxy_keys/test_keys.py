@@ -127,6 +127,7 @@ async def test_from_the_command_line_to_a_call(where: str, provider: Upstream) -
         ("--model", "m", "--id", "master"),
         ("--model", "m", "--id", "a b"),
         ("--model", "m", "--model", "*"),
+        ("--model", "m", "--per", "day"),
         (),
     ],
 )
@@ -143,6 +144,9 @@ def test_a_ledger_that_is_not_there(tmp_path: Path) -> None:
         done = run("keys", *arguments)
         assert (done.returncode, "there is no ledger" in done.stderr) == (1, True)
     assert not where.exists()
+    first, second = (run("keys", "create", str(where), "--model", "m") for _ in range(2))
+    assert f"there was no ledger {where}; now there is" in first.stderr
+    assert "there was no ledger" not in second.stderr
 
 
 def test_what_is_not_counted_is_no_zero(tmp_path: Path) -> None:
