@@ -82,9 +82,9 @@ class Ledger:
     """
 
     def __init__(self, store: Store, *, owner: int, strict: bool, max_waiting: int, source: str) -> None:
-        self.address = store.address
+        self.address: str = store.address
         """Where it is, without a password."""
-        self.source = store.address if source == ":memory:" else source
+        self.source: str = store.address if source == ":memory:" else source
         """What `summarize` and `read_rows` take to read it."""
         self._owner = owner
         self._strict = strict
