@@ -35,6 +35,7 @@ _PRELUDE = 12
 _AROUND = _PRELUDE + 4  # what a frame is besides its headers and its payload
 _REMEMBERED = 256  # header blocks (a stream has about seven) and what leads payloads; a hostile stream may not fill our memory
 _REMEMBERED_LEAD = 1024  # bytes
+_SMALL = 1024  # bytes of a read that may be one frame
 
 _prelude = Struct(">III").unpack_from
 _u32 = Struct(">I").unpack_from
@@ -122,6 +123,8 @@ class FrameDecoder:
             data = b"".join(self._pieces)
         elif type(data) is not bytes:
             data = bytes(data)
+        elif len(data) < _SMALL and self._is_one(data, emit):
+            return
         try:
             rest = self._frames(data, emit)
         except FrameError as error:
@@ -145,6 +148,18 @@ class FrameDecoder:
             raise FrameCutError(
                 f"the event stream ended {self._have} bytes into a frame of {self._need} or more"
             )
+
+    def _is_one(self, data: bytes, emit: EmitRun) -> bool:
+        """Whether *data* is one sound frame like an earlier one, the usual read of a slow model; then it is emitted."""
+        lead = self._leads.get(data[: self._lead])
+        if lead is None or lead[0] != len(data):
+            return False
+        _, lead_end, split, headers, crc = lead
+        payload, expected = split(data, lead_end)
+        if crc32(payload, crc) != expected:
+            return False
+        emit(headers, [payload])
+        return True
 
     def _frames(self, data: bytes, emit: EmitRun) -> int:
         """Emit the whole frames in *data*; answers where the one that is not whole begins."""
