@@ -24,7 +24,8 @@ from tests.cli.command import environment as clean_environment
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LITELLM = (ROOT / "docs" / "litellm.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+SNIPPET = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SNIPPETS = SNIPPET.findall(README)
 
 RUN = """
 import ast, asyncio, inspect, sys
@@ -83,11 +84,11 @@ def test_every_snippet_runs(number: int, sim: Simulator) -> None:
     assert bool(printed) == ("print(" in SNIPPETS[number])
 
 
-@pytest.mark.parametrize("number", range(1, len(SNIPPETS)))
-def test_a_snippet_may_be_pasted(number: int) -> None:
+@pytest.mark.parametrize("snippet", [*SNIPPETS[1:], *SNIPPET.findall(LITELLM)])
+def test_a_snippet_may_be_pasted(snippet: str) -> None:
     """`python -m asyncio` ends a block at the first empty line, and only there."""
-    lines = SNIPPETS[number].splitlines()
-    statements = ast.parse("async def pasted():\n" + textwrap.indent(SNIPPETS[number], " ")).body[0]
+    lines = snippet.splitlines()
+    statements = ast.parse("async def pasted():\n" + textwrap.indent(snippet, " ")).body[0]
     assert isinstance(statements, ast.AsyncFunctionDef)
     for statement in statements.body:
         if hasattr(statement, "body"):
@@ -149,7 +150,7 @@ def test_its_commands_and_links_exist(page: str) -> None:
 
 def test_the_page_on_litellm(sim: Simulator) -> None:
     """Its loop runs, and every error that it names for one of LiteLLM's is one of ours."""
-    (snippet,) = re.findall(r"^```python\n(.*?)^```$", LITELLM, re.MULTILINE | re.DOTALL)
+    (snippet,) = SNIPPET.findall(LITELLM)
     assert run(snippet, sim).splitlines()[-1].endswith(" stop")
     ours = re.findall(r"^\|.*\| `(\w+Error)`", LITELLM, re.MULTILINE)
     assert len(ours) == 8
