@@ -46,9 +46,9 @@ class Pipeline:
             call = _bind(stage, call)
         self._call = call
 
-    async def __call__(self, request: Request) -> Stream[Event]:
+    def __call__(self, request: Request) -> Awaitable[Stream[Event]]:
         """Send *request* through every stage."""
-        return await self._call(request)
+        return self._call(request)
 
     def __repr__(self) -> str:
         names = [stage_name(stage) for stage in self.stages]

@@ -10,7 +10,7 @@ __all__ = ["is_array", "is_object"]
 
 def is_object(value: Any) -> TypeGuard[Mapping[str, Any]]:
     """Whether *value* maps names to values: a dict, or another mapping."""
-    return type(value) is dict or isinstance(value, Mapping)
+    return type(value) is dict or (value is not None and isinstance(value, Mapping))  # None is asked most
 
 
 def is_array(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:

@@ -63,7 +63,10 @@ class Memories:
         """Of the running loop."""
         loop = asyncio.get_running_loop()
         with self._lock:
-            return self._by_loop.setdefault(loop, Memory())
+            memory = self._by_loop.get(loop)
+            if memory is None:
+                memory = self._by_loop[loop] = Memory()
+            return memory
 
     def here_if_any(self) -> Memory | None:
         """Of the running loop, if one runs and has been here."""
