@@ -292,11 +292,11 @@ def _messages(messages: Any) -> Sequence[Any]:
         raise InvalidRequestError(msg)
     plain: list[Any] | None = None
     for position, given in enumerate(messages):
-        if type(given) is dict and len(given) == 2:  # nearly every message is a role and a text
-            role = given.get("role")
-            if type(given.get("content")) is str and type(role) is str and role in _SPEAKERS:
-                continue
         message: dict[str, Any] = given
+        if type(message) is dict and len(message) == 2:  # nearly every message is a role and a text
+            role = message.get("role")
+            if type(message.get("content")) is str and type(role) is str and role in _SPEAKERS:
+                continue
         if type(given) is not dict:
             plain = plain or list(messages)
             plain[position] = message = _plain_message(given, position)
