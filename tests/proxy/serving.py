@@ -67,13 +67,13 @@ def url(server: Server, path: str = "") -> str:
 
 
 def ai(server: Server, key: str = KEY, *, base: str = "/v1") -> openai.AsyncOpenAI:
-    """OpenAI's own client, unchanged."""
-    return openai.AsyncOpenAI(api_key=key, base_url=url(server, base), max_retries=0)
+    """OpenAI's own client, unchanged, but that it waits more than 5 seconds for a connection."""
+    return openai.AsyncOpenAI(api_key=key, base_url=url(server, base), max_retries=0, timeout=120.0)
 
 
 def claude(server: Server, key: str = KEY) -> anthropic.AsyncAnthropic:
-    """Anthropic's own client, unchanged."""
-    return anthropic.AsyncAnthropic(api_key=key, base_url=url(server), max_retries=0)
+    """Anthropic's own client, unchanged, but that it waits more than 5 seconds for a connection."""
+    return anthropic.AsyncAnthropic(api_key=key, base_url=url(server), max_retries=0, timeout=120.0)
 
 
 def scenario(text: str, provider: str = "openai", model: str = "gpt-4o") -> str:

@@ -133,7 +133,9 @@ async def test_it_costs_what_it_costs_going_direct() -> None:
         through = await session(client, "anthropic")
     async with (
         Simulator() as sim,
-        anthropic.AsyncAnthropic(api_key="k", base_url=sim.anthropic_base, max_retries=0) as client,
+        anthropic.AsyncAnthropic(
+            api_key="k", base_url=sim.anthropic_base, max_retries=0, timeout=120.0
+        ) as client,
     ):
         direct = await session(client, "claude-sonnet-4-6")
     costs = [usage.pop("cost") for usage in through]

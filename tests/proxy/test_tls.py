@@ -51,6 +51,7 @@ def test_streams_over_tls(tmp_path: Path, certificate: Path) -> None:
             base_url=f"{base}/v1",
             api_key="none",
             max_retries=0,
+            timeout=120.0,
             http_client=openai.DefaultHttpxClient(verify=trusted),
         ) as client:
             whole = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])

@@ -64,7 +64,9 @@ async def test_each_key_is_told_of_its_own_models(sim: Simulator) -> None:
         status, told = await ask(session, url(server, f"/model/info?litellm_model_id={other}"), keys["gone"])
         assert (status, told["data"][0]["model_name"]) == (200, "deepseek")
         for name in ("one", "wild", "gone"):
-            async with openai.AsyncOpenAI(api_key=keys[name], base_url=url(server, "/v1")) as client:
+            async with openai.AsyncOpenAI(
+                api_key=keys[name], base_url=url(server, "/v1"), timeout=120.0
+            ) as client:
                 async for model in client.models.list():
                     reply = await client.chat.completions.create(
                         model=model.id, messages=[{"role": "user", "content": "hi"}]

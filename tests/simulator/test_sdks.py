@@ -35,11 +35,13 @@ CLAUDE_TOOL: Any = {"name": "get_weather", "input_schema": WEATHER["parameters"]
 
 
 def ai(sim: Simulator, base: str | None = None, key: str = "sk-test") -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(api_key=key, base_url=base or sim.openai_base, max_retries=0)
+    return openai.AsyncOpenAI(api_key=key, base_url=base or sim.openai_base, max_retries=0, timeout=120.0)
 
 
 def claude(sim: Simulator, key: str = "sk-test", retries: int = 0) -> anthropic.AsyncAnthropic:
-    return anthropic.AsyncAnthropic(api_key=key, base_url=sim.anthropic_base, max_retries=retries)
+    return anthropic.AsyncAnthropic(
+        api_key=key, base_url=sim.anthropic_base, max_retries=retries, timeout=120.0
+    )
 
 
 async def test_openai_hits_on_the_second_call(sim: Simulator) -> None:
