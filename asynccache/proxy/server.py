@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from os import urandom
 from typing import TYPE_CHECKING, Any, Self, final
 from urllib.parse import parse_qs
-from uuid import uuid4
 
 from aiohttp import web
 
@@ -127,7 +127,7 @@ class Server:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
-        call = Call(request, self.served, uuid4().hex, dialect_of(path))
+        call = Call(request, self.served, urandom(16).hex(), dialect_of(path))
         try:
             settings = call.served.settings
             if settings.traces:
