@@ -8,11 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from asynccache.errors import InvalidRequestError, UnknownProviderError
-from asynccache.mapped import Mapped
+from asynccache.prompt import read_messages, read_tools
 from asynccache.providers.registry import get, names
 from asynccache.request import Access, Request, Timeout
 from asynccache.secret import Secret
-from asynccache.shapes import is_array, is_object
+from asynccache.shapes import is_array, is_object, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["build_request", "full_model", "read_count", "read_timeout"]
 
-_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
-_SPEAKERS = _ROLES - {"tool", "function"}
 _SECRET_OPTIONS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
 _OPTION_PREFIXES = ("aws_",)
 
@@ -54,10 +52,10 @@ def build_request(
         _check_params(params)
     return Request(
         model=name,
-        messages=_messages(messages),
+        messages=read_messages(messages),
         params=params,
         stream=stream,
-        tools=None if tools is None else _tools(tools),
+        tools=None if tools is None else read_tools(tools),
         cache_control=find("cache_control"),
         cache_control_injection_points=_points(find("cache_control_injection_points")),
         keep_cache_control=bool(find("keep_cache_control")),
@@ -106,7 +104,7 @@ def full_model(given: Any, provider: str | None = None) -> str:
     """
     model = given.strip() if isinstance(given, str) else ""
     if not model:
-        msg = f"model={_shown(given)} is no name; write 'provider/model', such as 'openai/gpt-5.6-sol'"
+        msg = f"model={shown(given)} is no name; write 'provider/model', such as 'openai/gpt-5.6-sol'"
         raise InvalidRequestError(msg)
     if provider is not None:
         get(provider)
@@ -178,7 +176,7 @@ def _secret(name: str, value: Any) -> Secret | None:
 def _string(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value
-    msg = f"{name}={_shown(value)} is not a string"
+    msg = f"{name}={shown(value)} is not a string"
     raise InvalidRequestError(msg)
 
 
@@ -190,7 +188,7 @@ def read_count(name: str, value: Any) -> int:
     """
     if type(value) is int and value >= 0:
         return value
-    msg = f"{name}={_shown(value)} is not a whole number from 0 up"
+    msg = f"{name}={shown(value)} is not a whole number from 0 up"
     raise InvalidRequestError(msg)
 
 
@@ -208,7 +206,7 @@ def _mapping(name: str, value: Any) -> Mapping[str, Any]:
         schema = f"'schema': {value.__name__}.model_json_schema()"
         msg = f"{name} is a class; write {{'type': 'json_schema', 'json_schema': {{'name': {value.__name__!r}, {schema}}}}}"
         raise InvalidRequestError(msg)
-    msg = f"{name}={_shown(value)} is not a dict"
+    msg = f"{name}={shown(value)} is not a dict"
     raise InvalidRequestError(msg)
 
 
@@ -231,7 +229,7 @@ def read_timeout(given: Any, default: Timeout) -> Timeout:
     if type(given) is not Timeout:
         if _is_wait(given):
             return Timeout(total=float(given))
-        msg = f"timeout={_shown(given)} is neither seconds above 0 nor a Timeout(connect=, first_event=, idle=, total=)"
+        msg = f"timeout={shown(given)} is neither seconds above 0 nor a Timeout(connect=, first_event=, idle=, total=)"
         raise InvalidRequestError(msg)
     for name in given.__struct_fields__:
         wait = getattr(given, name)
@@ -278,142 +276,5 @@ def _check_params(params: Mapping[str, Any]) -> None:
     if stop is not None and not (
         isinstance(stop, str) or (is_array(stop) and all(isinstance(word, str) for word in stop))
     ):
-        msg = f"stop={_shown(stop)} is neither a string nor a list of strings"
+        msg = f"stop={shown(stop)} is neither a string nor a list of strings"
         raise InvalidRequestError(msg)
-
-
-def _messages(messages: Any) -> Sequence[Any]:
-    """The caller's own sequence where all of it is plain; else one with the other objects made plain."""
-    if not is_array(messages):
-        msg = f"messages is a {type(messages).__name__}; it is a list like [{{'role': 'user', 'content': '...'}}]"
-        raise InvalidRequestError(msg)
-    if not messages:
-        msg = "messages is empty; it needs at least one, like [{'role': 'user', 'content': '...'}]"
-        raise InvalidRequestError(msg)
-    plain: list[Any] | None = None
-    for position, given in enumerate(messages):
-        message: dict[str, Any] = given
-        if type(message) is dict and len(message) == 2:  # nearly every message is a role and a text
-            role = message.get("role")
-            if type(message.get("content")) is str and type(role) is str and role in _SPEAKERS:
-                continue
-        if type(given) is not dict:
-            plain = plain or list(messages)
-            plain[position] = message = _plain_message(given, position)
-        if (simple := _with_plain_items(message)) is not message:
-            plain = plain or list(messages)
-            plain[position] = message = simple
-        _check_message(message, position)
-    return messages if plain is None else plain
-
-
-def _plain_message(message: Any, position: int) -> dict[str, Any]:
-    plain = _plain(message)
-    if is_object(plain):
-        return dict(plain)
-    msg = f"messages[{position}] is a {type(message).__name__}; a message is a dict with 'role' and 'content'"
-    raise InvalidRequestError(msg)
-
-
-def _with_plain_items(message: dict[str, Any]) -> dict[str, Any]:
-    """*message* itself, or one whose parts and calls that were objects, ours or the openai SDK's, are dicts."""
-    if type(message.get("content")) is str and "tool_calls" not in message:
-        return message
-    items = {name: message[name] for name in ("content", "tool_calls") if type(message.get(name)) is list}
-    changed = {
-        name: [_plain(item) for item in held]
-        for name, held in items.items()
-        if any(type(item) is not dict for item in held)
-    }
-    return {**message, **changed} if changed else message
-
-
-def _plain(value: Any) -> Any:
-    """*value* as a dict where it is an object that stands for one."""
-    if isinstance(value, Mapped):
-        return value.to_dict()
-    dump = getattr(value, "model_dump", None)  # the openai SDK's objects
-    return value if dump is None else dump(exclude_none=True)
-
-
-def _check_message(message: dict[str, Any], position: int) -> None:
-    role = message.get("role")
-    if not isinstance(role, str) or role not in _ROLES:
-        msg = f"messages[{position}].role={_shown(role)} is not one of {', '.join(sorted(_ROLES))}"
-        raise InvalidRequestError(msg)
-    content = message.get("content")
-    if type(content) is str:
-        pass
-    elif is_array(content):
-        _check_parts(content, position)
-    elif content is not None:
-        msg = f"messages[{position}].content is a {type(content).__name__}; it is a string or a list of parts"
-        raise InvalidRequestError(msg)
-    elif role not in {"assistant", "function"}:
-        msg = f"messages[{position}].content is missing; a {role} message needs one"
-        raise InvalidRequestError(msg)
-    if role == "assistant" and "tool_calls" in message:
-        _check_calls(message["tool_calls"], position)
-    if role == "tool" and not isinstance(message.get("tool_call_id"), str):
-        given = _shown(message.get("tool_call_id"))
-        msg = f"messages[{position}].tool_call_id={given} is not the id of a tool call"
-        raise InvalidRequestError(msg)
-
-
-def _check_parts(parts: Sequence[Any], position: int) -> None:
-    for number, part in enumerate(parts):
-        if not is_object(part):
-            msg = f"messages[{position}].content[{number}] is a {type(part).__name__}; a part is a dict with a 'type'"
-            raise InvalidRequestError(msg)
-        kind = part.get("type")
-        if not isinstance(kind, str):
-            mark = "; a cache point is written as cache_control={'type': 'ephemeral'} on the part before it"
-            more = mark if "cachePoint" in part else ""
-            msg = f"messages[{position}].content[{number}].type={_shown(kind)} is not a string such as 'text'{more}"
-            raise InvalidRequestError(msg)
-        if kind == "text" and not isinstance(part.get("text"), str):
-            msg = f"messages[{position}].content[{number}].text={_shown(part.get('text'))} is not a string"
-            raise InvalidRequestError(msg)
-
-
-def _check_calls(calls: Any, position: int) -> None:
-    if calls is None:
-        return
-    if not is_array(calls):
-        msg = f"messages[{position}].tool_calls is a {type(calls).__name__}; it is a list"
-        raise InvalidRequestError(msg)
-    for number, call in enumerate(calls):
-        where = f"messages[{position}].tool_calls[{number}]"
-        function = call.get("function") if is_object(call) else None
-        if is_object(call) and call.get("type") == "custom":
-            continue
-        if not is_object(function) or not isinstance(function.get("name"), str):
-            msg = f"{where}.function has no 'name'; a call is {{'id', 'type': 'function', 'function': {{'name', 'arguments'}}}}"
-            raise InvalidRequestError(msg)
-        if not isinstance(function.get("arguments", ""), str):
-            msg = (
-                f"{where}.function.arguments is a {type(function['arguments']).__name__}; it is the JSON text"
-            )
-            raise InvalidRequestError(msg)
-
-
-def _tools(tools: Any) -> Sequence[Any]:
-    if not is_array(tools):
-        msg = f"tools is a {type(tools).__name__}; it is a list"
-        raise InvalidRequestError(msg)
-    for number, tool in enumerate(tools):
-        if not is_object(tool):
-            msg = f"tools[{number}] is a {type(tool).__name__}; a tool is a dict"
-            raise InvalidRequestError(msg)
-        if tool.get("type") == "function" and "input_schema" not in tool:
-            function = tool.get("function")
-            if not is_object(function) or not isinstance(function.get("name"), str):
-                msg = f"tools[{number}].function.name is missing; a tool is {{'type': 'function', 'function': {{'name', ...}}}}"
-                raise InvalidRequestError(msg)
-    return tools
-
-
-def _shown(value: Any) -> str:
-    """*value* in an error's one line: its beginning, for it may be a whole prompt."""
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:80]}…"

@@ -14,7 +14,7 @@ ROOT = Path(asynccache.__file__).parent
 FLOORS = {
     "cli": 8, "testing": 8,
     "proxy": 7, "simulator": 7,
-    "calls": 6, "client": 6, "arguments": 6, "completion_stream": 6, "answer_cost": 6,
+    "calls": 6, "client": 6, "arguments": 6, "prompt": 6, "completion_stream": 6, "answer_cost": 6,
     "retry": 5, "transport": 5, "cache_control": 5, "usage": 5, "pricing": 5, "chunks": 5, "aggregate": 5, "inline_urls": 5, "tracing": 5,
     "providers": 4,
     "sse": 3, "pipeline": 3,
