@@ -86,8 +86,13 @@ def _streams(measured: Mapping[str, Any]) -> Iterator[Target]:
     ):
         setting = f"{wire}/2000/16x1/0"
         figure = _of(measured, setting, peer, "asynccache")
-        took = median(_cpu(measured, setting, peer) or [0])
-        why = f"{peer} took {_WAS[peer, wire]} µs a chunk when the target was set, and {took:.0f} here"
+        took, ours, least = (
+            median(_cpu(measured, setting, name) or [0]) for name in (peer, "asynccache", REFERENCE)
+        )
+        why = (
+            f"{peer} took {_WAS[peer, wire]} µs a chunk when the target was set, and {took:.0f} here; "
+            f"asynccache takes {ours:.1f}, {REFERENCE} {least:.1f}"
+        )
         what = f"{wire} chunk, 16 a write: {peer} over asynccache"
         yield Target(what, bound, figure, upper=False, why=why)
         if one is not None:
