@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from os import urandom
 from traceback import format_tb
 from typing import TYPE_CHECKING, Any, final
-from uuid import uuid4
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -74,7 +74,7 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - it quotes the request
     ) -> web.StreamResponse:
-        call_id = uuid4().hex
+        call_id = urandom(16).hex()
         if status >= 500:
             # Where it failed, not what it says: an error's words may quote the request.
             where = "" if exc is None else "".join(format_tb(exc.__traceback__))
